@@ -28,6 +28,15 @@ CREATE TABLE setup_codes (
   used_at    timestamptz
 );
 
+-- Keys that all replicas share, for what they hand out and take back: page tokens, download addresses.
+CREATE TABLE server_keys (
+  name  text PRIMARY KEY,
+  value bytea NOT NULL
+);
+INSERT INTO server_keys (name, value)
+SELECT name, sha256(decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'))
+FROM unnest(ARRAY['page_tokens', 'download_urls']) name;
+
 -- What a mutating call answered, kept in the effect's own transaction.
 CREATE TABLE requests (
   org_id       text NOT NULL REFERENCES organizations,

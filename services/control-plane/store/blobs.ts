@@ -1,0 +1,49 @@
+import type { Readable } from "node:stream";
+
+export interface BlobPart {
+  /** From 1; 0 when the whole object is one PUT. */
+  number: number;
+  etag: string;
+  sizeBytes: number;
+}
+
+/** Where large things lie: an S3 server, or a folder. Keys contain organization, build and lease; nothing is shared. */
+export interface BlobStore {
+  /** `s3` hands out signed addresses; `files` takes and gives bytes through the control plane. */
+  readonly kind: "s3" | "files";
+  /** Stores a whole object; readers see all of it or nothing. */
+  put(key: string, body: Buffer | Readable, sizeBytes: number, mediaType?: string): Promise<void>;
+  /** Bytes of an object, or of a range of it. Throws BlobMissing. */
+  get(key: string, range?: { offset: number; length: number }): Promise<Readable>;
+  /** Size of an object, or undefined when it isn't there. */
+  head(key: string): Promise<{ sizeBytes: number } | undefined>;
+  delete(key: string): Promise<void>;
+  list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>;
+  /** Says in one clear line what is wrong with the store, or resolves. For start and readiness. */
+  check(): Promise<void>;
+
+  /** Only of `s3`: addresses to PUT and GET, and the life of a multipart upload. */
+  signed?: {
+    put(key: string, sizeBytes: number, expirySeconds: number): Promise<string>;
+    get(key: string, expirySeconds: number, fileName: string, mediaType: string): Promise<string>;
+    beginParts(key: string, mediaType: string): Promise<string>;
+    putPart(key: string, uploadId: string, number: number, expirySeconds: number): Promise<string>;
+    listParts(key: string, uploadId: string): Promise<BlobPart[]>;
+    completeParts(key: string, uploadId: string, parts: { number: number; etag: string }[]): Promise<void>;
+    abortParts(key: string, uploadId: string): Promise<void>;
+  };
+  /** Only of `files`: an upload that grows by appending and can go on after a break. */
+  growing?: {
+    size(key: string): Promise<number>;
+    append(key: string, offset: number, body: AsyncIterable<Uint8Array>): Promise<number>;
+    finish(key: string): Promise<void>;
+    drop(key: string): Promise<void>;
+  };
+}
+
+export class BlobMissing extends Error {
+  override readonly name = "BlobMissing";
+  constructor(key: string) {
+    super(`the object store has nothing at ${key}`);
+  }
+}
