@@ -110,6 +110,18 @@ CREATE INDEX builds_at_commit ON builds (org_id, commit text_pattern_ops) WHERE 
 CREATE INDEX builds_to_plan ON builds (id) WHERE state = 'pending';
 CREATE INDEX builds_live ON builds (id) WHERE state IN ('pending', 'running');
 
+-- Distinct sets of requirements. A worker's labels are matched against these few rows, not against the whole queue.
+CREATE TABLE shapes (
+  id           integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  org_id       text NOT NULL REFERENCES organizations,
+  pool         text NOT NULL,
+  -- `k=v`, ordered; `ritmo/executor=docker` for a step with an image, `ritmo/executor=process` for one without.
+  requires     text[] NOT NULL,
+  cpu_millis   integer NOT NULL,
+  memory_bytes bigint NOT NULL,
+  UNIQUE (org_id, pool, requires, cpu_millis, memory_bytes)
+);
+
 CREATE TABLE steps (
   id                  text PRIMARY KEY COLLATE "C",
   org_id              text NOT NULL REFERENCES organizations,
@@ -118,11 +130,8 @@ CREATE TABLE steps (
   position            integer NOT NULL,
   -- ritmo.pipeline.v1.Step, in protobuf's binary form.
   spec                bytea NOT NULL,
-  pool                text NOT NULL DEFAULT 'default',
-  -- `k=v`, ordered; the image of a container step adds `ritmo/executor=docker`.
-  requires            text[] NOT NULL DEFAULT '{}',
-  cpu_millis          integer NOT NULL DEFAULT 0,
-  memory_bytes        bigint NOT NULL DEFAULT 0,
+  -- What it asks of a worker.
+  shape_id            integer NOT NULL REFERENCES shapes,
   state               text NOT NULL DEFAULT 'waiting' CHECK (state IN
                         ('waiting', 'queued', 'leased', 'running', 'finishing',
                          'success', 'failure', 'error', 'timeout', 'cancellation', 'skip')),
@@ -156,17 +165,6 @@ CREATE TABLE step_needs (
   PRIMARY KEY (step_id, need_id)
 );
 CREATE INDEX step_needs_reverse ON step_needs (need_id, step_id);
-
--- Distinct sets of requirements. A worker's labels are matched against these few rows, not against the whole queue.
-CREATE TABLE shapes (
-  id           integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  org_id       text NOT NULL REFERENCES organizations,
-  pool         text NOT NULL,
-  requires     text[] NOT NULL,
-  cpu_millis   integer NOT NULL,
-  memory_bytes bigint NOT NULL,
-  UNIQUE (org_id, pool, requires, cpu_millis, memory_bytes)
-);
 
 -- Narrow, and a row is deleted when its step is claimed: what waits is all that is here.
 -- Whoever moves a step out of `queued` deletes its row in the same statement.
@@ -239,11 +237,8 @@ CREATE TABLE attempts (
   state            text NOT NULL DEFAULT 'leased' CHECK (state IN
                      ('leased', 'running', 'finishing', 'success', 'failure', 'error', 'timeout', 'cancellation')),
   leased_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-  accepted_at      timestamptz,
   started_at       timestamptz,
   finished_at      timestamptz,
-  -- Reports in a row that did not name it: two, and it is offered again or let go.
-  missed_reports   smallint NOT NULL DEFAULT 0,
   result_id        uuid UNIQUE,
   exit_code        integer,
   signal           text NOT NULL DEFAULT '',
