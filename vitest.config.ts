@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["services/**/*.test.ts"],
     globalSetup: ["services/testing/start-test-postgres.ts"],
+    reporters: ["default", "./services/testing/closing-line-reporter.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 30_000,
