@@ -55,29 +55,31 @@ interface StepRow {
 /** A step, in the queue when its state says so. */
 export async function plantStep(sql: Sql, buildId: string, row: StepRow = {}): Promise<string> {
   const id = newId("stp");
-  const { key = "test", state = "waiting", requires = ["ritmo/executor=process"], pool = "default" } = row;
+  const { key = "test", state = "waiting" } = row;
   const active = ["leased", "running", "finishing"].includes(state);
   const spec = Buffer.from(toBinary(StepSchema, create(StepSchema, { name: key, run: ["true"], checkout: true })));
+  const shapeId = await plantShape(sql, buildId, row);
   await sql`
-    INSERT INTO steps (id, org_id, build_id, key, position, spec, pool, requires, cpu_millis, memory_bytes, state, attempt,
+    INSERT INTO steps (id, org_id, build_id, key, position, spec, shape_id, state, attempt,
       lease_id, session_id, cause, queued_at, finished_at)
-    SELECT ${id}, org_id, id, ${key}, (SELECT count(*) FROM steps WHERE build_id = ${buildId}), ${spec}, ${pool},
-      ${requires}, ${row.cpuMillis ?? 0}, ${row.memoryBytes ?? 0}, ${state}, ${active ? 1 : 0},
+    SELECT ${id}, org_id, id, ${key}, (SELECT count(*) FROM steps WHERE build_id = ${buildId}), ${spec}, ${shapeId},
+      ${state}, ${active ? 1 : 0},
       ${active ? randomUUID() : null}, ${active ? (row.sessionId ?? newId("ses")) : null}, ${row.cause ?? ""},
       ${state === "waiting" ? null : sql`clock_timestamp()`}, ${OVER.has(state) ? sql`clock_timestamp()` : null}
     FROM builds WHERE id = ${buildId}`;
   for (const need of row.needs ?? [])
     await sql`INSERT INTO step_needs (step_id, need_id) SELECT ${id}, id FROM steps WHERE build_id = ${buildId} AND key = ${need}`;
-  if (state === "queued") await plantQueueRow(sql, id);
+  if (state === "queued") await sql`INSERT INTO queue (step_id, shape_id) VALUES (${id}, ${shapeId})`;
   return id;
 }
 
-async function plantQueueRow(sql: Sql, stepId: string): Promise<void> {
-  await sql`INSERT INTO shapes (org_id, pool, requires, cpu_millis, memory_bytes)
-    SELECT org_id, pool, requires, cpu_millis, memory_bytes FROM steps WHERE id = ${stepId} ON CONFLICT DO NOTHING`;
-  await sql`INSERT INTO queue (step_id, shape_id)
-    SELECT s.id, p.id FROM steps s JOIN shapes p USING (org_id, pool, requires, cpu_millis, memory_bytes)
-    WHERE s.id = ${stepId}`;
+async function plantShape(sql: Sql, buildId: string, row: StepRow): Promise<number> {
+  const { requires = ["ritmo/executor=process"], pool = "default", cpuMillis = 0, memoryBytes = 0 } = row;
+  const [shape] = await sql<{ id: number }[]>`
+    INSERT INTO shapes (org_id, pool, requires, cpu_millis, memory_bytes)
+    SELECT org_id, ${pool}, ${requires}, ${cpuMillis}, ${memoryBytes} FROM builds WHERE id = ${buildId}
+    ON CONFLICT (org_id, pool, requires, cpu_millis, memory_bytes) DO UPDATE SET pool = excluded.pool RETURNING id`;
+  return shape?.id as number;
 }
 
 interface WorkerRow {

