@@ -1,0 +1,119 @@
+import { type Diagnostic, Severity } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
+import type { Core } from "../core.ts";
+import { makePlan, type Plan } from "../pipeline/make-plan.ts";
+import { readPipeline } from "../pipeline/read-pipeline.ts";
+import { readSource, type SourceAnswer, SourceProblem } from "../source/read-source.ts";
+import { type BuildEnd, endPendingBuild } from "./end-build.ts";
+import { openBuild } from "./open-build.ts";
+
+// A planner that dies is replaced after this time; reading a source is bounded well below it.
+const PLAN_SECONDS = 90;
+const MAX_TRIES = 4;
+const DEFAULT_PATH = ".ritmo.yaml";
+
+interface PendingBuild {
+  id: string;
+  orgId: string;
+  number: number;
+  job: string;
+  repository: string;
+  sourceKind: "branch" | "tag" | "commit";
+  sourceName: string;
+  pipelinePath: string | null;
+  pipelineText: string | null;
+  tries: number;
+}
+
+/** Plans at most `limit` pending builds, each to steps or to an end with a reason; answers how many it took. */
+export async function planPendingBuilds(core: Core, limit: number): Promise<number> {
+  const builds = await core.db.sql<PendingBuild[]>`
+    WITH mine AS (
+      UPDATE builds SET planned_until = clock_timestamp() + ${PLAN_SECONDS} * interval '1 second',
+        plan_tries = plan_tries + 1
+      WHERE id IN (
+        SELECT id FROM builds
+        WHERE state = 'pending' AND (planned_until IS NULL OR planned_until < clock_timestamp())
+        ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+      RETURNING *)
+    SELECT b.id, b.org_id AS "orgId", b.number, j.name AS job, b.repository, b.source_kind AS "sourceKind",
+      b.source_name AS "sourceName", j.pipeline_path AS "pipelinePath", j.pipeline_text AS "pipelineText",
+      b.plan_tries AS tries
+    FROM mine b JOIN jobs j ON j.id = b.job_id`;
+  await Promise.all(builds.map((build) => planBuild(core, build)));
+  return builds.length;
+}
+
+async function planBuild(core: Core, build: PendingBuild): Promise<void> {
+  const end = await tryToOpen(core, build);
+  if (end && (await endPendingBuild(core.db, build.id, end))) core.metrics.buildsTotal.inc({ result: end.outcome });
+  core.hints.send("events", build.orgId);
+}
+
+async function tryToOpen(core: Core, build: PendingBuild): Promise<BuildEnd | undefined> {
+  if (build.tries > MAX_TRIES) {
+    return {
+      outcome: "error",
+      reason: "PLANNING_FAILED",
+      cause: `The build could not be planned in ${MAX_TRIES} tries, because the control plane stopped each time. Start a new build; when that fails too, look at the control plane's log.`,
+    };
+  }
+  try {
+    const source = await readBuildSource(core, build);
+    const planned = planText(build, source);
+    if ("outcome" in planned) return planned;
+    const opened = await openBuild(core.db, build, source, planned);
+    for (const pool of opened?.pools ?? []) core.hints.send("queue", pool);
+    return undefined;
+  } catch (reason) {
+    if (reason instanceof SourceProblem) {
+      return { outcome: reason.outcome, reason: reason.reason, cause: reason.message };
+    }
+    // Ours, and perhaps gone next time: the claim on the plan runs out and a replica tries again.
+    core.logger.error({ err: reason, build: build.id }, "planning a build failed");
+    return undefined;
+  }
+}
+
+async function readBuildSource(core: Core, build: PendingBuild): Promise<SourceAnswer> {
+  if (build.repository === "") return { commit: "", authorName: "", authorEmail: "", message: "" };
+  const path = build.pipelineText === null ? (build.pipelinePath ?? DEFAULT_PATH) : undefined;
+  return await readSource(
+    {
+      repository: build.repository,
+      kind: build.sourceKind,
+      name: build.sourceName,
+      ...(path === undefined ? {} : { path }),
+    },
+    {
+      credentialsFile: core.config.gitCredentials,
+      allowLocal: core.config.allowLocalRepositories,
+      signal: core.stopping,
+    },
+  );
+}
+
+function planText(build: PendingBuild, source: SourceAnswer): Plan | BuildEnd {
+  const file = build.pipelineText === null ? (build.pipelinePath ?? DEFAULT_PATH) : `the pipeline of ${build.job}`;
+  const { diagnostics, pipeline } = readPipeline(build.pipelineText ?? source.pipelineText ?? "", file);
+  const errors = diagnostics.filter((d) => d.severity === Severity.ERROR);
+  if (!pipeline || errors.length > 0) {
+    return { outcome: "failure", reason: "PIPELINE_INVALID", cause: describe(errors), diagnostics, commit: source };
+  }
+  const bare = build.repository === "" ? pipeline.steps.find((step) => step.checkout) : undefined;
+  if (bare) {
+    return {
+      outcome: "failure",
+      reason: "NO_REPOSITORY",
+      cause: `The step ${bare.name} checks out the repository, and ${build.job} has none. Set \`checkout: false\` in the step, or give the job a repository.`,
+    };
+  }
+  return makePlan(pipeline);
+}
+
+function describe(errors: Diagnostic[]): string {
+  const first = errors[0];
+  if (!first) return "The pipeline has no steps.";
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  const fix = first.fix ? ` ${first.fix}` : "";
+  return `${first.file}:${first.line}:${first.column}: ${first.message}.${fix}${more}`.replace("..", ".");
+}
