@@ -261,6 +261,8 @@ CREATE TABLE attempts (
   -- When both logs lay whole in the blob store; their keys follow from the attempt's ids.
   archived_at      timestamptz,
   archive_tries    integer NOT NULL DEFAULT 0,
+  -- Archiving is one replica's until this time, and a failed try rests until then.
+  archive_after    timestamptz,
   UNIQUE (step_id, number),
   CONSTRAINT attempt_finished_iff_over CHECK
     ((state IN ('success', 'failure', 'error', 'timeout', 'cancellation')) = (finished_at IS NOT NULL))
@@ -268,6 +270,8 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_of_build ON attempts (build_id);
 CREATE INDEX attempts_to_archive ON attempts (finished_at) WHERE finished_at IS NOT NULL AND archived_at IS NULL;
 CREATE INDEX attempts_of_session ON attempts (session_id) WHERE finished_at IS NULL;
+-- What keeps a day's partition of log_chunks.
+CREATE INDEX attempts_unarchived ON attempts (log_day) WHERE archived_at IS NULL;
 
 -- The hot tail of logs. A partition is dropped when all its logs are archived; nothing is ever deleted from one.
 CREATE TABLE log_chunks (
@@ -276,7 +280,8 @@ CREATE TABLE log_chunks (
   -- 1: what the step wrote; 2: the preparation.
   kind         smallint NOT NULL CHECK (kind IN (1, 2)),
   start_offset bigint NOT NULL CHECK (start_offset >= 0),
-  raw_length   integer NOT NULL CHECK (raw_length > 0),
+  -- 0: marks without bytes, such as the end of a group that wrote nothing.
+  raw_length   integer NOT NULL CHECK (raw_length >= 0),
   -- 1: raw, 2: zstd.
   codec        smallint NOT NULL CHECK (codec IN (1, 2)),
   -- CRC-32C of the raw bytes.
@@ -288,7 +293,7 @@ CREATE TABLE log_chunks (
   marks        bytea NOT NULL DEFAULT '',
   data         bytea NOT NULL,
   at           timestamptz NOT NULL DEFAULT clock_timestamp(),
-  PRIMARY KEY (day, attempt_id, kind, start_offset)
+  PRIMARY KEY (day, attempt_id, kind, start_offset, raw_length)
 ) PARTITION BY RANGE (day);
 ALTER TABLE log_chunks ALTER COLUMN data SET STORAGE EXTERNAL;
 
