@@ -5,11 +5,7 @@ export interface WaitingStep {
   needs: { key: string; state: string }[];
 }
 
-export type Advance =
-  | { to: "queued" }
-  | { to: "skip"; because: string[] }
-  | { to: "cancellation" }
-  | { to: "waiting" };
+export type Advance = { to: "queued" } | { to: "skip"; because: string[] } | { to: "cancellation" } | { to: "waiting" };
 
 const OVER = new Set(["success", "failure", "error", "timeout", "cancellation", "skip"]);
 

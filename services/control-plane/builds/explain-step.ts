@@ -81,8 +81,8 @@ async function readQueuePosition(sql: Sql, stepId: string): Promise<number> {
 async function readWorkerFacts(sql: Sql, orgId: string, pool: string): Promise<WorkerFacts[]> {
   return await sql<WorkerFacts[]>`
     SELECT w.id, w.name, w.state, w.draining, w.drain_reason AS "drainReason", w.slots, w.last_seen_at AS "lastSeenAt",
-      ${labelSet(sql)} AS labels, (w.machine ->> 'cpus')::int * 1000 AS "cpuMillis",
-      (w.machine ->> 'memoryBytes')::bigint AS "memoryBytes", coalesce(b.busy, 0) AS busy
+      ${labelSet(sql)} AS labels, nullif((w.machine ->> 'cpus')::int, 0) * 1000 AS "cpuMillis",
+      nullif((w.machine ->> 'memory_bytes')::bigint, 0) AS "memoryBytes", coalesce(b.busy, 0) AS busy
     FROM workers w LEFT JOIN (
       SELECT worker_id, count(*)::int AS busy FROM attempts WHERE finished_at IS NULL GROUP BY worker_id) b
       ON b.worker_id = w.id

@@ -2,9 +2,9 @@ import { toBinary } from "@bufbuild/protobuf";
 import { StepSchema } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
 import { newId } from "../../process/new-id.ts";
 import type { Plan, PlannedStep } from "../pipeline/make-plan.ts";
+import { keepShapes, shapeKey } from "../queue/keep-shapes.ts";
 import type { SourceAnswer } from "../source/read-source.ts";
 import type { Db } from "../store/open-database.ts";
-import { keepShapes, shapeKey } from "../queue/keep-shapes.ts";
 
 const DEFAULT_POOL = "default";
 
@@ -32,7 +32,9 @@ export async function openBuild(
     shape: shapes.get(shapeKey(shapeOf(step))),
     ready: step.needs.length === 0,
   }));
-  const needs = plan.steps.flatMap((step) => step.needs.map((need) => ({ step: ids.get(step.key), need: ids.get(need) })));
+  const needs = plan.steps.flatMap((step) =>
+    step.needs.map((need) => ({ step: ids.get(step.key), need: ids.get(need) })),
+  );
   const rows = await db.sql`
     WITH b AS (
       UPDATE builds SET state = 'running', commit = ${source.commit}, author_name = ${source.authorName},

@@ -21,7 +21,7 @@ export async function readBlockFacts(sql: Sql, shapeIds: number[]): Promise<Map<
     FROM shapes s
     WHERE s.id = ANY (${shapeIds}::int[]) AND NOT EXISTS (
       SELECT FROM workers w WHERE ${takesWork} AND ${labelSet(sql)} @> s.requires
-        AND s.cpu_millis <= coalesce((w.machine ->> 'cpus')::int * 1000, 2147483647)
-        AND s.memory_bytes <= coalesce((w.machine ->> 'memoryBytes')::bigint, 9223372036854775807))`;
+        AND s.cpu_millis <= coalesce(nullif((w.machine ->> 'cpus')::int, 0) * 1000, 2147483647)
+        AND s.memory_bytes <= coalesce(nullif((w.machine ->> 'memory_bytes')::bigint, 0), 9223372036854775807))`;
   return new Map(rows.map(({ id, ...facts }) => [id, facts]));
 }

@@ -19,10 +19,18 @@ export async function retryBuild(tx: Sql, buildId: string, keys: string[]): Prom
   const [build] = await tx<{ state: string; stepCount: number }[]>`
     SELECT state, step_count AS "stepCount" FROM builds WHERE id = ${buildId} FOR UPDATE`;
   if (!build || RUNNING.has(build.state)) {
-    throw new Refusal("failed_precondition", "BUILD_RUNNING", "the build is not over; cancel it first, or wait for its end");
+    throw new Refusal(
+      "failed_precondition",
+      "BUILD_RUNNING",
+      "the build is not over; cancel it first, or wait for its end",
+    );
   }
   if (build.stepCount === 0) {
-    throw new Refusal("failed_precondition", "NO_PLAN", "the build ended before it had steps; start a new build instead");
+    throw new Refusal(
+      "failed_precondition",
+      "NO_PLAN",
+      "the build ended before it had steps; start a new build instead",
+    );
   }
   const steps = await tx<RetriedStep[]>`
     SELECT s.id, s.key, s.state, ARRAY(SELECT need_id FROM step_needs WHERE step_id = s.id) AS needs
@@ -44,18 +52,22 @@ export function chooseSteps(steps: RetriedStep[], keys: string[]): string[] {
   for (const key of keys) {
     const step = byKey.get(key);
     if (!step) throw badField("steps", `the build has no step ${JSON.stringify(key)}`);
-    if (step.state === "success") throw new Refusal("failed_precondition", "NOTHING_TO_RETRY", `${key} succeeded; there is nothing to retry`);
+    if (step.state === "success")
+      throw new Refusal("failed_precondition", "NOTHING_TO_RETRY", `${key} succeeded; there is nothing to retry`);
   }
   const open = steps.filter((step) => step.state !== "success");
-  const chosen = new Set(keys.length > 0 ? keys.map((key) => (byKey.get(key) as RetriedStep).id) : open.map((step) => step.id));
-  if (chosen.size === 0) throw new Refusal("failed_precondition", "NOTHING_TO_RETRY", "every step succeeded; there is nothing to retry");
-  for (let grew = true; grew; ) {
-    grew = false;
+  const openIds = new Set(open.map((step) => step.id));
+  const chosen = new Set(
+    keys.length > 0 ? keys.map((key) => (byKey.get(key) as RetriedStep).id) : open.map((step) => step.id),
+  );
+  if (chosen.size === 0)
+    throw new Refusal("failed_precondition", "NOTHING_TO_RETRY", "every step succeeded; there is nothing to retry");
+  for (let size = 0; size < chosen.size; ) {
+    size = chosen.size;
     for (const step of open) {
-      // Unsuccessful steps are opened together with an unsuccessful need or dependent: neither can end well alone.
-      if (chosen.has(step.id) || !step.needs.some((need) => chosen.has(need))) continue;
-      chosen.add(step.id);
-      grew = true;
+      // What did not succeed is opened with what it needs and with what needs it: neither could end well alone.
+      if (chosen.has(step.id)) for (const need of step.needs) if (openIds.has(need)) chosen.add(need);
+      if (step.needs.some((need) => chosen.has(need))) chosen.add(step.id);
     }
   }
   return [...chosen];

@@ -3,9 +3,7 @@ import { type BuildOutcome, decideOutcome, type EndedStep } from "./decide-advan
 
 /** Ends a running build whose steps are all over. A statement of its own, so that of two last steps one sees both. */
 export async function settleBuild(core: Pick<Core, "db" | "hints" | "metrics">, buildId: string): Promise<boolean> {
-  const facts = await core.db.sql<
-    { orgId: string; cancelled: boolean; cancelReason: string; steps: EndedStep[] }[]
-  >`
+  const facts = await core.db.sql<{ orgId: string; cancelled: boolean; cancelReason: string; steps: EndedStep[] }[]>`
     SELECT b.org_id AS "orgId", b.cancel_requested_at IS NOT NULL AS cancelled, b.cancel_reason AS "cancelReason",
       (SELECT jsonb_agg(t ORDER BY t.first) FROM (
         -- One of each state is enough to decide, the one that ended first.

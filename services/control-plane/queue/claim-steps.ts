@@ -34,6 +34,9 @@ export interface LeasedStep {
   waitedSeconds: number;
 }
 
+/** As many as one statement leases at most. */
+export const MAX_CLAIM = 64;
+
 /**
  * Leases the next steps that a session can run, in one statement: it finds them by the shapes that the worker's
  * labels cover, takes them off the queue, and writes their attempts. Answers none when the session is over.
@@ -42,7 +45,7 @@ export interface LeasedStep {
  */
 export async function claimSteps({ sql }: Pick<Db, "sql">, by: Claimant): Promise<LeasedStep[]> {
   if (by.freeSlots <= 0) return [];
-  const limit = Math.min(by.freeSlots, 64);
+  const limit = Math.min(by.freeSlots, MAX_CLAIM);
   const ids = Array.from({ length: limit }, () => newId("att"));
   const leases = Array.from({ length: limit }, () => randomUUID());
   return await sql<LeasedStep[]>`

@@ -48,7 +48,11 @@ export function decideEnd(end: AttemptEnd, of: EndedAttempt): EndDecision {
     case "signalled":
       return same("failure", "SIGNALLED", `It was ended by ${end.signal}${where(of)}.`);
     case "outOfMemory":
-      return same("failure", "OUT_OF_MEMORY", "It used more memory than it may. Raise `resources.memory`, or use less.");
+      return same(
+        "failure",
+        "OUT_OF_MEMORY",
+        "It used more memory than it may. Raise `resources.memory`, or use less.",
+      );
     case "timedOut":
       return same(
         "timeout",
@@ -63,7 +67,11 @@ export function decideEnd(end: AttemptEnd, of: EndedAttempt): EndDecision {
 }
 
 /** An end by our fault, also when nobody told it: a worker that fell silent. */
-export function ours(reason: string, message: string, of: Pick<EndedAttempt, "errors" | "cancelRequested" | "cancelReason">): EndDecision {
+export function ours(
+  reason: string,
+  message: string,
+  of: Pick<EndedAttempt, "errors" | "cancelRequested" | "cancelReason">,
+): EndDecision {
   if (of.cancelRequested) {
     return { attempt: "cancellation", step: "cancellation", reason: "CANCELLED", cause: of.cancelReason, error: false };
   }

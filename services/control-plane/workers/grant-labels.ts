@@ -1,0 +1,21 @@
+// What Ritmo itself says of a worker stands under this prefix, and nobody else may.
+const RESERVED = "ritmo/";
+
+/** The labels that count: what the worker's row fixes, and of what its process reported the keys that the row allows. */
+export function grantedLabels(fixed: string[], allowedKeys: string[], reported: string[]): string[] {
+  const keyOf = (label: string) => label.slice(0, label.indexOf("="));
+  const taken = new Set(fixed.map(keyOf));
+  const allowed = reported.filter((label) => {
+    const key = keyOf(label);
+    return !key.startsWith(RESERVED) && !taken.has(key) && (allowedKeys.includes("*") || allowedKeys.includes(key));
+  });
+  return [...new Set([...fixed, ...allowed])].sort();
+}
+
+/** What its executors add, to be matched by the pseudo-label that every step requires. */
+export function executorLabels(executors: string[]): string[] {
+  const runs = new Set(executors);
+  // The scripted executor stands in for processes, in tests and benchmarks.
+  if (runs.has("scripted")) runs.add("process");
+  return [...runs].map((name) => `${RESERVED}executor=${name}`);
+}
