@@ -1,0 +1,36 @@
+import { createServer } from "node:net";
+import type { ListenAddress } from "../process/setting-kinds.ts";
+import { portOwner } from "./port-owner.ts";
+import { UpProblem } from "./up-problem.ts";
+
+/**
+ * Makes sure that an address can be listened on, and answers it with a free port in the place of port 0. Throws
+ * UpProblem that names the setting and, where it can be told, the process in the way.
+ */
+export async function claimPort(setting: string, { host, port }: ListenAddress): Promise<ListenAddress> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (reason: NodeJS.ErrnoException) => reject(problem(setting, { host, port }, reason)));
+    server.listen({ host, port, exclusive: true }, () => {
+      const address = server.address();
+      const taken = typeof address === "object" && address ? address.port : port;
+      server.close(() => resolve({ host, port: taken }));
+    });
+  });
+}
+
+function problem(setting: string, { host, port }: ListenAddress, { code }: NodeJS.ErrnoException): UpProblem {
+  if (code === "EADDRINUSE") {
+    const owner = portOwner(port);
+    const by = owner ? ` by ${owner.name} (process ${owner.pid})` : "";
+    return new UpProblem(
+      `Port ${port} is taken${by}. Stop what uses it, or set ${setting} to another address (${host}:0 takes a free port).`,
+    );
+  }
+  if (code === "EACCES") {
+    return new UpProblem(`Port ${port} needs more rights than you have. Set ${setting} to a port of 1024 or above.`);
+  }
+  return new UpProblem(
+    `${host}:${port} can't be listened on (${code}): this machine has no such address. Set ${setting} to one that it has.`,
+  );
+}
