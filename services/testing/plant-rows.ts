@@ -91,7 +91,7 @@ interface WorkerRow {
   slots?: number;
   draining?: boolean;
   drainReason?: string;
-  machine?: { cpus?: number; memoryBytes?: number };
+  machine?: { cpus?: number; memory_bytes?: number };
 }
 
 /** A worker with one session; answers both ids. */

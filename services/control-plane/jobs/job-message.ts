@@ -1,0 +1,51 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Job, JobBuildSchema, JobSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
+
+/** A job's row and, where there is one, its newest build. */
+export interface JobRow {
+  id: string;
+  name: string;
+  repository: string;
+  default_branch: string;
+  description: string;
+  pipeline_path: string | null;
+  pipeline_text: string | null;
+  paused: boolean;
+  revision: number;
+  created_at: Date;
+  updated_at: Date;
+  build_id: string | null;
+  build_number: number | null;
+  build_state: string | null;
+  build_created_at: Date | null;
+}
+
+export function jobMessage(row: JobRow): Job {
+  const { id, name, repository, description, paused } = row;
+  return create(JobSchema, {
+    id,
+    name,
+    repository,
+    description,
+    paused,
+    defaultBranch: row.default_branch,
+    pipeline:
+      row.pipeline_text === null
+        ? { case: "pipelinePath", value: row.pipeline_path ?? "" }
+        : { case: "pipelineText", value: row.pipeline_text },
+    createdAt: timestampFromDate(row.created_at),
+    updatedAt: timestampFromDate(row.updated_at),
+    revision: BigInt(row.revision),
+    ...(row.build_id === null || row.build_created_at === null
+      ? {}
+      : {
+          lastBuild: create(JobBuildSchema, {
+            id: row.build_id,
+            number: BigInt(row.build_number ?? 0),
+            state: row.build_state ?? "",
+            createdAt: timestampFromDate(row.build_created_at),
+          }),
+        }),
+  });
+}
