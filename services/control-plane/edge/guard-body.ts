@@ -1,0 +1,104 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { untilAborted } from "./until-aborted.ts";
+
+export interface BodyLimits {
+  /** The largest message, before and after decompression. */
+  maxBytes: number;
+  /** Messages in envelopes of five bytes and a length (gRPC, gRPC-Web, Connect's streams), or one bare message. */
+  enveloped: boolean;
+  /** Whether the request names an encoding that a compressed envelope may have. */
+  compressed: boolean;
+  /** How long the whole body may take to arrive, from when it is first read. */
+  arriveWithinMs: number;
+}
+
+const HEAD_BYTES = 5;
+const COMPRESSED_FLAG = 1;
+
+/**
+ * A request's body in whole messages, each one piece. connect-es adds up all pieces it holds at every new one, which
+ * is quadratic when a message comes in one-byte frames; and it allocates what an envelope declares. Here a declared
+ * length is refused before anything is allocated for it, and copying is linear.
+ */
+export async function* guardBody(body: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
+  const pieces = inTime(body, limits.arriveWithinMs);
+  yield* limits.enveloped ? envelopes(pieces, limits) : bareMessage(pieces, limits);
+}
+
+async function* envelopes(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
+  let target: Buffer = Buffer.alloc(HEAD_BYTES);
+  let filled = 0;
+  let headRead = false;
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const count = Math.min(target.length - filled, piece.length - at);
+      target.set(piece.subarray(at, at + count), filled);
+      filled += count;
+      at += count;
+      if (filled < target.length) continue;
+      if (!headRead) {
+        target = roomFor(target, limits);
+        headRead = true;
+      }
+      if (filled < target.length) continue;
+      yield target;
+      target = Buffer.alloc(HEAD_BYTES);
+      filled = 0;
+      headRead = false;
+    }
+  }
+  // What was begun and not ended: the decoder says so.
+  if (filled > 0) yield target.subarray(0, filled);
+}
+
+function roomFor(head: Buffer, limits: BodyLimits): Buffer {
+  const flags = head[0] ?? 0;
+  if (flags > COMPRESSED_FLAG) throw new ConnectError("an envelope has unknown flags", Code.InvalidArgument);
+  if (flags === COMPRESSED_FLAG && !limits.compressed) {
+    throw new ConnectError("a message is compressed, and the request names no encoding", Code.InvalidArgument);
+  }
+  const length = head.readUInt32BE(1);
+  if (length > limits.maxBytes) throw tooLarge(limits.maxBytes);
+  const room = Buffer.alloc(HEAD_BYTES + length);
+  head.copy(room);
+  return room;
+}
+
+async function* bareMessage(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
+  let room = Buffer.alloc(0);
+  let filled = 0;
+  for await (const piece of pieces) {
+    if (filled + piece.length > limits.maxBytes) throw tooLarge(limits.maxBytes);
+    if (filled + piece.length > room.length) {
+      const larger = Buffer.alloc(Math.min(limits.maxBytes, Math.max(1024, 2 * (filled + piece.length))));
+      room.copy(larger, 0, 0, filled);
+      room = larger;
+    }
+    room.set(piece, filled);
+    filled += piece.length;
+  }
+  yield room.subarray(0, filled);
+}
+
+function tooLarge(maxBytes: number): ConnectError {
+  return new ConnectError(`a message is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
+}
+
+/** The pieces; refuses when they are not all there in time, however steadily they come. */
+async function* inTime(body: AsyncIterable<Uint8Array>, withinMs: number): AsyncGenerator<Uint8Array> {
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new ConnectError("the request did not arrive in time", Code.DeadlineExceeded)),
+    withinMs,
+  );
+  const iterator = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await untilAborted(iterator.next(), late.signal);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}

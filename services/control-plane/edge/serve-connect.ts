@@ -1,0 +1,147 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  type ConnectRouter,
+  createConnectRouter,
+  createContextValues,
+  createServiceImplSpec,
+  type HandlerContext,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { Logger } from "../../process/logger.ts";
+import type { Authorize } from "./authorize.ts";
+import { arrivalKey } from "./context.ts";
+import { capDeadline } from "./deadlines.ts";
+import { guardBody } from "./guard-body.ts";
+import { strictGzip } from "./gzip.ts";
+import { maxRequestBytes } from "./message-limits.ts";
+import { readBearer, valuesOf } from "./read-bearer.ts";
+import { translateError } from "./translate-error.ts";
+
+/** A request over HTTP/1.1, or over HTTP/2, whose compatible form has a stream besides. */
+export type NodeRequest = IncomingMessage & { stream?: ServerHttp2Stream };
+export type NodeResponse = ServerResponse;
+/** Takes the request and answers true, or leaves it to the next one. */
+export type HttpHandler = (request: NodeRequest, response: NodeResponse) => boolean;
+export type Routes = (router: ConnectRouter) => void;
+
+export interface ConnectOptions {
+  routes: Routes;
+  authorize: Authorize;
+  interceptors: Interceptor[];
+  /** Aborts, with a ConnectError, when streams have to move elsewhere. */
+  shutdownSignal: AbortSignal;
+  logger: Logger;
+  unaryDeadlineMs: number;
+  requestWithinMs: number;
+  /** Told of every call that was refused before its handler. */
+  onRefused?: (method: DescMethod, reason: unknown) => void;
+}
+
+// Below this a message fits a packet or a few; compressing bytes of artifacts and logs again only costs time.
+const COMPRESS_FROM_BYTES = 4096;
+const NEVER_BYTES = 0xffffffff;
+// For reflection, the one public method that takes a stream.
+const REQUEST_STREAM_WITHIN_MS = 10 * 60_000;
+
+/**
+ * Serves Connect, gRPC-Web and gRPC for one set of routes. Every method has its own limit of message size and its
+ * need of a caller, and both are settled before a body is read.
+ */
+export function serveConnect(options: ConnectOptions): HttpHandler {
+  const router = createConnectRouter({
+    acceptCompression: [strictGzip],
+    interceptors: options.interceptors,
+    compressMinBytes: COMPRESS_FROM_BYTES,
+  });
+  options.routes(withMethodOptions(router, (method) => optionsOf(method, options)));
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const [path = "", query] = (request.url ?? "").split("?", 2);
+    const handler = handlers.get(path);
+    if (!handler || (query !== undefined && request.method !== "GET")) return false;
+    run(handler, request, response, options).catch((reason: unknown) => {
+      // The other end left, or what it sent can't be read: there is nobody to answer.
+      options.logger.debug({ err: reason, method: handler.method.name }, "a call broke off");
+      response.destroy();
+    });
+    return true;
+  };
+}
+
+async function run(handler: UniversalHandler, request: NodeRequest, response: NodeResponse, options: ConnectOptions) {
+  const unary = handler.method.methodKind === "unary";
+  capDeadline(request.headers, unary ? options.unaryDeadlineMs : undefined);
+  const values = createContextValues().set(arrivalKey, {
+    peer: request.socket.remoteAddress ?? "unknown",
+    requestId: randomUUID(),
+    bearer: readBearer(valuesOf(request.rawHeaders, "authorization")),
+  });
+  const call = universalRequestFromNodeRequest(request, response, undefined, values);
+  const type = String(request.headers["content-type"] ?? "");
+  const body = guardBody(continued(call.body as AsyncIterable<Uint8Array>, request, response), {
+    maxBytes: maxRequestBytes(handler.method),
+    enveloped: /^application\/(grpc|connect)/.test(type),
+    compressed: !/^(identity)?$/.test(
+      String(request.headers["grpc-encoding"] ?? request.headers["connect-content-encoding"] ?? ""),
+    ),
+    arriveWithinMs: manyRequests(handler.method) ? REQUEST_STREAM_WITHIN_MS : options.requestWithinMs,
+  });
+  await universalResponseToNodeResponse(await handler({ ...call, body }), response);
+}
+
+function manyRequests(method: DescMethod): boolean {
+  return method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
+}
+
+/** The body of a request that waits to be asked for it (`Expect: 100-continue`) is asked for when it is read. */
+async function* continued(body: AsyncIterable<Uint8Array>, request: NodeRequest, response: NodeResponse) {
+  if (request.headers.expect !== undefined) response.writeContinue();
+  yield* body;
+}
+
+function optionsOf(method: DescMethod, options: ConnectOptions) {
+  const bytes = method.name === "DownloadArtifact";
+  return {
+    readMaxBytes: maxRequestBytes(method),
+    requestGate: gate(options),
+    ...(method.methodKind === "unary" ? {} : { shutdownSignal: options.shutdownSignal }),
+    ...(bytes ? { compressMinBytes: NEVER_BYTES } : {}),
+  };
+}
+
+function gate({ authorize, logger, onRefused }: ConnectOptions) {
+  return async (context: HandlerContext) => {
+    try {
+      await authorize(context.method, context.values);
+    } catch (reason) {
+      onRefused?.(context.method, reason);
+      throw translateError(reason, { logger, requestId: context.values.get(arrivalKey)?.requestId ?? "" });
+    }
+  };
+}
+
+/** A router that registers every method by itself, with options of its own. */
+function withMethodOptions(
+  router: ConnectRouter,
+  options: (method: DescMethod) => Parameters<ConnectRouter["rpc"]>[2],
+): ConnectRouter {
+  const limited: ConnectRouter = {
+    handlers: router.handlers,
+    service(service, implementation, more) {
+      for (const { method, impl } of Object.values(createServiceImplSpec(service, implementation).methods)) {
+        router.rpc(method, impl as never, { ...options(method), ...more });
+      }
+      return limited;
+    },
+    rpc(method, impl, more) {
+      router.rpc(method, impl, { ...options(method), ...more });
+      return limited;
+    },
+  };
+  return limited;
+}
