@@ -45,7 +45,7 @@ export async function planPendingBuilds(core: Core, limit: number): Promise<numb
 
 async function planBuild(core: Core, build: PendingBuild): Promise<void> {
   const end = await tryToOpen(core, build);
-  if (end && (await endPendingBuild(core.db, build.id, end))) core.metrics.buildsTotal.inc({ result: end.outcome });
+  if (end && (await endPendingBuild(core.db, build.id, end))) core.metrics.builds.inc({ result: end.outcome });
   core.hints.send("events", build.orgId);
 }
 

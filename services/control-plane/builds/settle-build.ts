@@ -33,7 +33,7 @@ async function settle(
         AND s.state IN ('waiting', 'queued', 'leased', 'running', 'finishing'))
     RETURNING extract(epoch FROM finished_at - created_at)::float8 AS seconds`;
   if (!row) return false;
-  core.metrics.buildsTotal.inc({ result: outcome.state });
+  core.metrics.builds.inc({ result: outcome.state });
   core.metrics.buildDuration.observe(row.seconds);
   core.hints.send("events", orgId);
   return true;
