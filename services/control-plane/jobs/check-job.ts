@@ -62,9 +62,10 @@ export function jobFaults(fields: Partial<JobFields>, rules: JobRules): FieldVio
   const { name, repository, default_branch: branch, description, pipeline_path: path, pipeline_text: text } = fields;
   if (name !== undefined && !NAME.test(name))
     say("name", "is no name: a lower-case letter or digit first, then up to 62 of those and dashes");
-  // A pipeline that is kept in the job may need no repository at all.
-  if (repository !== undefined && !(repository === "" && typeof text === "string"))
-    say("repository", checkRepository(repository, rules));
+  // A pipeline that is kept in the job may need no repository at all; who changes a job looks at both together.
+  if (repository === "" && typeof path === "string")
+    say("repository", "is empty, and the pipeline is to be read from it");
+  if (repository) say("repository", checkRepository(repository, rules));
   if (branch !== undefined) say("default_branch", checkBranch(branch));
   if (description !== undefined && (description.length > MAX_DESCRIPTION || /[\0\p{Cs}]/u.test(description)))
     say("description", `is longer than ${MAX_DESCRIPTION} characters or no text`);
