@@ -188,7 +188,7 @@ test("a retry reopens the build for what did not succeed, keeps what did, and ca
     reason: "NOTHING_TO_RETRY",
   });
   const attempts = await fresh.db
-    .sql`SELECT number, state FROM attempts a JOIN steps s ON s.id = a.step_id WHERE s.key = 'left' ORDER BY number`;
+    .sql`SELECT a.number, a.state FROM attempts a JOIN steps s ON s.id = a.step_id WHERE s.key = 'left' ORDER BY a.number`;
   expect([...attempts]).toEqual([
     { number: 1, state: "failure" },
     { number: 2, state: "success" },
