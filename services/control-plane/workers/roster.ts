@@ -67,6 +67,7 @@ export class Attending {
 export class Roster {
   private readonly bySession = new Map<string, Attending>();
   private readonly wake: () => void;
+  private readonly whenEmpty: (() => void)[] = [];
 
   /** `wake` is called when something became free. */
   constructor(wake: () => void) {
@@ -81,10 +82,17 @@ export class Roster {
   remove(attending: Attending): void {
     const id = attending.worker.sessionId;
     if (this.bySession.get(id) === attending) this.bySession.delete(id);
+    if (this.bySession.size === 0) for (const tell of this.whenEmpty.splice(0)) tell();
   }
 
   all(): Attending[] {
     return [...this.bySession.values()];
+  }
+
+  /** Resolves when nobody attends. */
+  empty(): Promise<void> {
+    if (this.bySession.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.whenEmpty.push(resolve));
   }
 
   /** A lease ended; answers whether its worker attends here, or another replica has to be told. */

@@ -240,7 +240,6 @@ export class WorkerStream {
     const { stopping } = this.attendance.core;
     await aborted(AbortSignal.any([stopping, signal]));
     if (!stopping.aborted || signal.aborted) return;
-    this.attendance.dispatcher.roster.remove(this.attending);
     this.send({ case: "move", value: { $typeName: "ritmo.worker.v1.Move", deadline: durationFromMs(MOVE_WITHIN_MS) } });
     await sleep(MOVE_WITHIN_MS, signal);
     this.out.fail(new Refusal("unavailable", "STOPPING", "this replica stops; reconnect"));

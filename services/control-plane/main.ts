@@ -1,0 +1,67 @@
+import closeWithGrace from "close-with-grace";
+import { openLogger } from "../process/logger.ts";
+import { type ReadSetting, readSettings, SettingsError } from "../process/read-settings.ts";
+import { startTracing } from "../process/tracing.ts";
+import { openApp } from "./app.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { CONTROL_PLANE_SETTINGS } from "./config.ts";
+import { makeSetupCode } from "./identity/make-setup-code.ts";
+import { readArguments } from "./read-arguments.ts";
+import { migrate } from "./store/migrate.ts";
+import { openDatabase } from "./store/open-database.ts";
+
+const STOP_WITHIN_MS = 20_000;
+
+/** `ritmo server`: reads its settings, opens a replica, and ends it in order when it is told to. */
+async function main(argv: string[]): Promise<void> {
+  const { command, flags } = readArguments(argv, Object.values(CONTROL_PLANE_SETTINGS).map((s) => s.name));
+  const { values, read } = readSettings(CONTROL_PLANE_SETTINGS, process.env, flags);
+  if (command === "config") return printSettings(read);
+  const { databaseUrl } = values;
+  if (databaseUrl === undefined) {
+    throw new SettingsError(["RITMO_DATABASE_URL: is missing; it names your PostgreSQL (`npm start` brings one of its own)"]);
+  }
+  const logger = openLogger("control-plane", values.logLevel);
+  if (command === "bootstrap") return printJson(await withDatabase(databaseUrl, bootstrap));
+  if (command === "new-setup-code") {
+    return printJson({ setupCode: await withDatabase(databaseUrl, (db) => makeSetupCode({ db }, { alsoWithTokens: true })) });
+  }
+  const stopTracing = await startTracing("control-plane", process.env);
+  const app = await openApp({ ...values, databaseUrl }, logger);
+  logger.info({ url: app.url, workers: app.workerAddress, metrics: app.metricsAddress }, "ready");
+  const code = await makeSetupCode(app.core);
+  if (code) process.stdout.write(`Sign in once within 15 minutes: ${app.url}/#code=${code}\n`);
+  closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err, signal }) => {
+    if (err) logger.fatal({ err }, "a fault of ours; stopping");
+    else logger.info({ signal }, "stopping");
+    await app.stop();
+    await stopTracing();
+  });
+}
+
+async function withDatabase<T>(url: string, run: (db: ReturnType<typeof openDatabase>) => Promise<T>): Promise<T> {
+  const db = openDatabase({ url });
+  try {
+    await migrate(db, openLogger("control-plane", "warn"));
+    return await run(db);
+  } finally {
+    await db.close();
+  }
+}
+
+function printSettings(read: ReadSetting[]): void {
+  const width = Math.max(...read.map((setting) => setting.name.length));
+  for (const { name, shown, source } of read) process.stdout.write(`${name.padEnd(width)}  ${shown || "–"}  (${source})\n`);
+}
+
+function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+main(process.argv.slice(2)).catch((reason: unknown) => {
+  // What a person can mend is one line each; anything else is ours, and its stack helps.
+  const known = reason instanceof Error && (reason.name.endsWith("Error") || reason.name === "Refusal") && reason.name !== "TypeError";
+  const lines = known ? (reason as Error).message : ((reason as Error).stack ?? String(reason));
+  process.stderr.write(`ritmo server: ${lines.split("\n").join("\nritmo server: ")}\n`);
+  process.exit(1);
+});
