@@ -2,6 +2,7 @@ import { withoutUser } from "../../process/git/explain-git-failure.ts";
 import { pinAddress } from "../../process/git/pin-address.ts";
 import { GitCredentialsError } from "../../process/git/read-git-credentials.ts";
 import { repositoryHost } from "../../process/git/repository-host.ts";
+import { checkRepository } from "../jobs/check-repository.ts";
 import { fetchCommit, type WantedRef } from "./fetch-commit.ts";
 import { type Bare, openBare } from "./open-bare.ts";
 import { type CommitFacts, parseCommit } from "./parse-commit.ts";
@@ -38,7 +39,7 @@ export interface SourceAnswer extends CommitFacts {
  * reference, the credentials or the file; the signal's reason when that aborts.
  */
 export async function readSource(request: SourceRequest, options: SourceOptions): Promise<SourceAnswer> {
-  checkNames(request);
+  checkRequest(request, options.allowLocal);
   const pinnedAddress = options.allowLocal ? undefined : await publicAddress(request.repository);
   await using bare = await open(request.repository, options, pinnedAddress);
   const commit = await fetchCommit(bare, request);
@@ -63,13 +64,9 @@ async function open(repository: string, options: SourceOptions, pinnedAddress: s
   }
 }
 
-function checkNames({ repository, kind, name, path }: SourceRequest): void {
-  const host = repositoryHost(repository);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is refused
-  if (!host || repository.startsWith("-") || /[\x00-\x20\x7f]/.test(repository)) {
-    const message = `${JSON.stringify(withoutUser(repository))} is not an address of a repository: https, ssh or file.`;
-    throw new SourceProblem("REPOSITORY_REFUSED", message);
-  }
+function checkRequest({ repository, kind, name, path }: SourceRequest, allowLocal: boolean): void {
+  const wrong = checkRepository(repository, { allowLocal });
+  if (wrong) throw new SourceProblem("REPOSITORY_REFUSED", `The repository ${withoutUser(repository)} ${wrong}.`);
   // What git-check-ref-format(1) refuses, so that a name is never read as a pattern or a revision.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is refused
   if (kind !== "commit" && (name === "" || /[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|^\/|\/$|\/\/|\.lock$/.test(name))) {
@@ -83,16 +80,10 @@ function checkNames({ repository, kind, name, path }: SourceRequest): void {
 /** The address to connect to, where it is public; undefined leaves the name to a proxy, or to git to fail on. */
 async function publicAddress(repository: string): Promise<string | undefined> {
   const host = repositoryHost(repository);
-  const shown = withoutUser(repository);
-  const advice = "RITMO_ALLOW_LOCAL_REPOSITORIES allows it";
-  if (!host || host.transport === "file") {
-    throw new SourceProblem("REPOSITORY_REFUSED", `${shown} is a repository of this machine; ${advice}.`);
-  }
+  if (!host || host.transport === "file") return undefined;
   const pinned = await pinAddress(host.hostname);
   if ("address" in pinned) return pinned.address;
-  if ("refused" in pinned) {
-    const message = `${shown} leads to ${pinned.refused}, an address of this machine or its network; ${advice}.`;
-    throw new SourceProblem("REPOSITORY_REFUSED", message);
-  }
-  return undefined;
+  if ("unknown" in pinned) return undefined;
+  const message = `${withoutUser(repository)} leads to ${pinned.refused}, an address of this machine or its network; RITMO_ALLOW_LOCAL_REPOSITORIES=true allows it.`;
+  throw new SourceProblem("REPOSITORY_REFUSED", message);
 }
