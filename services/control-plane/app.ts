@@ -82,7 +82,7 @@ export async function openApp(config: Config & { databaseUrl: string }, logger: 
       ...calls,
       listen: config.workerListen,
       lookup: workerLookup({ db }),
-      tls: { cert: config.workerTlsCert, key: config.workerTlsKey, ca: config.workerTlsCa },
+      tls: { certPath: config.workerTlsCert, keyPath: config.workerTlsKey, caPath: config.workerTlsCa },
       routes(router) {
         router.service(WorkerService, workerService({ core, dispatcher, renewals }));
         addStandardServices(router, standard);
