@@ -14,7 +14,16 @@ import { lockDataFolder } from "./lock-data-folder.ts";
 import { prepareFolder } from "./prepare-folder.ts";
 import { openRecordedProcesses, type RecordedProcesses } from "./recorded-processes.ts";
 import { saveContext } from "./save-context.ts";
-import { type SignedIn, signIn, writeTokens } from "./sign-in.ts";
+import {
+  type Ask,
+  areKnown,
+  askControlPlane,
+  type LocalTokens,
+  makeSetupCode,
+  makeTokens,
+  readTokens,
+  writeTokens,
+} from "./sign-in.ts";
 import type { Tell } from "./tell.ts";
 import { untilReady } from "./until-ready.ts";
 
@@ -66,16 +75,19 @@ export async function runUp(options: UpOptions): Promise<void> {
   const databaseUrl = await startDatabase(scene);
   if (stopping.aborted) return;
   const env = controlPlaneEnv(scene, databaseUrl);
-  await startControlPlane(scene, env);
+  const ask = askControlPlane(CONTROL_PLANE, env);
+  // The first tokens are there before the server is, which would otherwise greet an empty database with a code.
+  const kept = readTokens(dataDir) ?? (await makeTokens(dataDir, ask));
+  const [, setupCode] = await Promise.all([startControlPlane(scene, env), makeSetupCode(ask)]);
   if (stopping.aborted) return;
-  const signedIn = await signIn(dataDir, CONTROL_PLANE, env);
-  const transport = transportTo(addresses.localUrl, signedIn.tokens.adminToken);
-  await startWorker(scene, signedIn, transport);
+  const tokens = await renewUnlessKnown(scene, ask, kept);
+  const transport = transportTo(addresses.localUrl, tokens.adminToken);
+  await startWorker(scene, tokens, transport);
   if (stopping.aborted) return;
-  const sampleLoaded = await loadSampleOnce(scene, signedIn, transport);
-  const context = signCliIn(scene, signedIn);
+  const sampleLoaded = await loadSampleOnce(scene, tokens, transport);
+  const context = signCliIn(scene, tokens);
   const { url } = addresses;
-  tell.ready({ url, setupCode: signedIn.setupCode, dataDir, tookMs: Date.now() - begunAt, sampleLoaded, context });
+  tell.ready({ url, setupCode, dataDir, tookMs: Date.now() - begunAt, sampleLoaded, context });
   await new Promise<void>((resolve) => {
     if (stopping.aborted) resolve();
     stopping.addEventListener("abort", () => resolve(), { once: true });
@@ -119,7 +131,13 @@ async function startControlPlane(scene: Scene, env: NodeJS.ProcessEnv): Promise<
   if (!stopping.aborted) tell.started("control plane", Date.now() - startedAt);
 }
 
-async function startWorker(scene: Scene, { tokens }: SignedIn, transport: Transport): Promise<void> {
+/** Another database than the one the tokens are of makes new ones. */
+async function renewUnlessKnown({ dataDir, addresses }: Scene, ask: Ask, kept: LocalTokens): Promise<LocalTokens> {
+  const known = await areKnown(WORKER_NAME, transportTo(addresses.localUrl, kept.adminToken));
+  return known ? kept : await makeTokens(dataDir, ask);
+}
+
+async function startWorker(scene: Scene, tokens: LocalTokens, transport: Transport): Promise<void> {
   const { config, dataDir, addresses, tell, stopping, stack } = scene;
   const startedAt = Date.now();
   const workDir = join(dataDir, "work");
@@ -175,7 +193,7 @@ function transportTo(baseUrl: string, token: string): Transport {
   });
 }
 
-async function loadSampleOnce({ dataDir, tell }: Scene, { tokens }: SignedIn, transport: Transport): Promise<boolean> {
+async function loadSampleOnce({ dataDir, tell }: Scene, tokens: LocalTokens, transport: Transport): Promise<boolean> {
   if (tokens.sampleLoaded) return false;
   try {
     const loaded = await loadSample(dataDir, transport);
@@ -188,7 +206,7 @@ async function loadSampleOnce({ dataDir, tell }: Scene, { tokens }: SignedIn, tr
 }
 
 /** Answers the context to name on the command line, where the current one is another. */
-function signCliIn({ env, dataDir, addresses, tell }: Scene, { tokens }: SignedIn): string | undefined {
+function signCliIn({ env, dataDir, addresses, tell }: Scene, tokens: LocalTokens): string | undefined {
   try {
     const saved = saveContext(env, { server: addresses.localUrl, token: tokens.adminToken, dataDir });
     return saved.current ? undefined : saved.name;

@@ -1,6 +1,9 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { FleetService } from "@ritmo/contract/ritmo/fleet/v1/fleet_pb.js";
+import { IdentityService } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
 import { UpProblem } from "./up-problem.ts";
 
 /** What this machine's command line and worker are known by. */
@@ -10,31 +13,47 @@ export interface LocalTokens {
   sampleLoaded?: boolean;
 }
 
-export interface SignedIn {
-  tokens: LocalTokens;
-  /** For one sign-in by link, within 15 minutes. */
-  setupCode: string;
-  /** True when this data folder had no tokens before. */
-  first: boolean;
+/** Runs the control plane's program with one of its commands and answers what it printed. */
+export type Ask = (command: "bootstrap" | "new-setup-code") => Promise<string>;
+
+const ASK_TIMEOUT_MS = 30_000;
+
+export function askControlPlane(program: string, env: NodeJS.ProcessEnv): Ask {
+  return (command) =>
+    new Promise((resolve, reject) => {
+      const options = { env, timeout: ASK_TIMEOUT_MS };
+      execFile(process.execPath, [program, command], options, (error, stdout, stderr) => {
+        if (!error) return resolve(stdout);
+        const said = stderr.trim().split("\n").at(-1) || error.message;
+        reject(new UpProblem(`This machine could not be signed in: ${said}`));
+      });
+    });
 }
 
-const BOOTSTRAP_TIMEOUT_MS = 30_000;
-
-/**
- * Has the control plane's `bootstrap` make sure, straight in the database, that this machine's tokens are known there,
- * and make a code for the sign-in link. Tokens that are known already stay.
- */
-export async function signIn(dataDir: string, program: string, env: NodeJS.ProcessEnv): Promise<SignedIn> {
-  const known = readTokens(dataDir);
-  const before = known && {
-    RITMO_BOOTSTRAP_ADMIN_TOKEN: known.adminToken,
-    RITMO_BOOTSTRAP_WORKER_TOKEN: known.workerToken,
-  };
-  const output = await run(program, { ...env, ...before });
-  const { adminToken, workerToken, setupCode } = JSON.parse(output) as LocalTokens & { setupCode: string };
-  const tokens = { ...known, adminToken, workerToken };
+/** Makes new tokens for this machine, straight in the database, and keeps them. What it had before is revoked. */
+export async function makeTokens(dataDir: string, ask: Ask): Promise<LocalTokens> {
+  const { adminToken, workerToken } = JSON.parse(await ask("bootstrap")) as LocalTokens;
+  const tokens = { ...readTokens(dataDir), adminToken, workerToken };
   writeTokens(dataDir, tokens);
-  return { tokens, setupCode, first: known === undefined };
+  return tokens;
+}
+
+/** A code for one sign-in by link, within 15 minutes. */
+export async function makeSetupCode(ask: Ask): Promise<string> {
+  return (JSON.parse(await ask("new-setup-code")) as { setupCode: string }).setupCode;
+}
+
+/** False where the server does not know this machine's tokens: its database is another than it was. */
+export async function areKnown(workerName: string, transport: Transport): Promise<boolean> {
+  try {
+    await createClient(IdentityService, transport).whoAmI({});
+    await createClient(FleetService, transport).getWorker({ name: workerName });
+    return true;
+  } catch (reason) {
+    const { code } = ConnectError.from(reason);
+    if (code === Code.Unauthenticated || code === Code.NotFound) return false;
+    throw new UpProblem(`This machine could not be signed in: ${(reason as Error).message}`);
+  }
 }
 
 export function writeTokens(dataDir: string, tokens: LocalTokens): void {
@@ -43,7 +62,8 @@ export function writeTokens(dataDir: string, tokens: LocalTokens): void {
   renameSync(`${path}.new`, path);
 }
 
-function readTokens(dataDir: string): LocalTokens | undefined {
+/** What an earlier start kept; undefined when there is none, or it is damaged. */
+export function readTokens(dataDir: string): LocalTokens | undefined {
   const path = join(dataDir, "tokens.json");
   if (!existsSync(path)) return undefined;
   try {
@@ -54,15 +74,4 @@ function readTokens(dataDir: string): LocalTokens | undefined {
   } catch {
     return undefined;
   }
-}
-
-function run(program: string, env: NodeJS.ProcessEnv): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { env, timeout: BOOTSTRAP_TIMEOUT_MS };
-    execFile(process.execPath, [program, "bootstrap"], options, (error, stdout, stderr) => {
-      if (!error) return resolve(stdout);
-      const said = stderr.trim().split("\n").at(-1) || error.message;
-      reject(new UpProblem(`This machine could not be signed in: ${said}`));
-    });
-  });
 }
