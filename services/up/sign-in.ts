@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { FleetService } from "@ritmo/contract/ritmo/fleet/v1/fleet_pb.js";
 import { IdentityService } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
+import { pickLastWords } from "./tail-errors.ts";
 import { UpProblem } from "./up-problem.ts";
 
 /** What this machine's command line and worker are known by. */
@@ -24,8 +25,7 @@ export function askControlPlane(program: string, env: NodeJS.ProcessEnv): Ask {
       const options = { env, timeout: ASK_TIMEOUT_MS };
       execFile(process.execPath, [program, command], options, (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
-        const said = stderr.trim().split("\n").at(-1) || error.message;
-        reject(new UpProblem(`This machine could not be signed in: ${said}`));
+        reject(new UpProblem(`This machine could not be signed in: ${pickLastWords(stderr) ?? error.message}`));
       });
     });
 }

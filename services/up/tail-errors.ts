@@ -29,9 +29,13 @@ export function tailErrors(path: string, say: (line: string) => void): () => voi
   };
 }
 
-/** The last thing that a part said before it died. */
+/** The last thing that a part wrote to its log before it died. */
 export function lastWords(path: string): string | undefined {
-  const { text } = readFrom(path, Math.max(0, sizeOf(path) - 16 * 1024));
+  return pickLastWords(readFrom(path, Math.max(0, sizeOf(path) - 16 * 1024)).text);
+}
+
+/** The line of a dying process that says why. */
+export function pickLastWords(text: string): string | undefined {
   const lines = text.trim().split("\n");
   const error = lines.map(errorIn).findLast((line) => line !== undefined);
   if (error !== undefined) return error;

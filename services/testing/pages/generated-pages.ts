@@ -1,0 +1,6 @@
+import { configurationPage } from "./configuration-page.ts";
+
+/** Every page that is made from the code, by its path in the checkout. */
+export const GENERATED_PAGES: Record<string, () => string> = {
+  "docs/configuration.md": configurationPage,
+};
