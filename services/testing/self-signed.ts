@@ -7,7 +7,7 @@ export function selfSigned(): { cert: string; key: string } {
   const algorithm = sequence(objectId([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]));
   const signature = sign("sha256", body, privateKey);
   const certificate = sequence(body, algorithm, bits(signature));
-  const lines = certificate.toString("base64").replace(/(.{64})/g, "$1\n");
+  const lines = certificate.toString("base64").replace(/(.{64})(?=.)/g, "$1\n");
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),

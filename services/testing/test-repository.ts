@@ -51,7 +51,8 @@ export function testRepository(name = "project"): TestRepository {
         writeFileSync(join(work, file), content);
         inWork("add", "--force", "--", join(work, file));
       }
-      run(path, ["commit", "--quiet", "--allow-empty", "--file=-"], message);
+      run(path, ["--work-tree", work, "commit", "--quiet", "--allow-empty", "--file=-"], message);
+      inWork("symbolic-ref", "HEAD", "refs/heads/main");
       rmSync(work, { recursive: true, force: true });
       return git("rev-parse", `refs/heads/${branch}`);
     },
