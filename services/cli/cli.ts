@@ -1,0 +1,51 @@
+import { type Command, Option } from "commander";
+import type { Io } from "./io.ts";
+
+/** Options that every command takes, before or after its own. */
+export interface GlobalFlags {
+  server?: string;
+  token?: string;
+  context?: string;
+}
+
+/** One run of `ritmo`. */
+export interface Cli {
+  io: Io;
+  flags: GlobalFlags;
+  exitCode: number;
+  /** Where the server's address came from, once it is known: for error messages. */
+  server?: { url: string; source: string };
+}
+
+/** What a verb gets: its options as commander read them. Answers the exit code where it is not 0. */
+// biome-ignore lint/suspicious/noExplicitAny: the shape of options is commander's to say, each verb names its own.
+type Verb = (cli: Cli, options: any, args: string[]) => Promise<number | undefined | void>;
+
+/** Binds a verb, which is loaded only when it is called, to a command, which then takes the global options too. */
+export function bind(cli: Cli, command: Command, load: () => Promise<Verb>): Command {
+  for (const option of globalOptions()) command.addOption(option.hideHelp());
+  return bindAlone(cli, command, load);
+}
+
+/** The same without the global options, for a command whose own flags may bear these names. */
+export function bindAlone(cli: Cli, command: Command, load: () => Promise<Verb>): Command {
+  return command.action(async () => {
+    const all = command.optsWithGlobals();
+    const flags = Object.entries(all).filter(([name, value]) => GLOBAL.has(name) && typeof value === "string");
+    cli.flags = Object.fromEntries(flags);
+    const verb = await load();
+    const args = command.processedArgs.flat().filter((arg): arg is string => arg !== undefined);
+    cli.exitCode = (await verb(cli, command.opts(), args)) ?? 0;
+  });
+}
+
+const GLOBAL = new Set(["server", "context", "token"]);
+
+/** Options that may stand before the noun or after the verb. */
+export function globalOptions(): Option[] {
+  return [
+    new Option("--server <url>", "the server's address (RITMO_SERVER)"),
+    new Option("--context <name>", "one of `ritmo context list` (RITMO_CONTEXT)"),
+    new Option("--token <token>", "better given by RITMO_TOKEN or RITMO_TOKEN_FILE: arguments are seen by others"),
+  ];
+}

@@ -1,0 +1,94 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@ritmo/contract/google/rpc/error_details_pb.js";
+import type { Cli } from "./cli.ts";
+import { CliError, EXIT } from "./exit-codes.ts";
+import { nodeCauseOf } from "./node-cause.ts";
+
+/** What to do about a reason of the contract, where a command helps. */
+const REMEDIES: Record<string, string> = {
+  JOB_NOT_FOUND: "`ritmo job list` shows what there is.",
+  BUILD_NOT_FOUND: "`ritmo build list` shows what there is.",
+  STEP_NOT_FOUND: "`ritmo step list BUILD` shows the steps of a build.",
+  WORKER_NOT_FOUND: "`ritmo worker list` shows the fleet.",
+  JOB_PAUSED: "`ritmo job resume JOB` lets it build again.",
+  JOB_EXISTS: "`ritmo job edit` changes the one there is; or choose another name.",
+  JOB_BUSY: "`ritmo build cancel BUILD` ends what runs.",
+  WORKER_EXISTS: "Choose another name, or delete the old one with `ritmo worker delete`.",
+  BUILD_RUNNING: "Wait for its end with `ritmo build watch`, or end it with `ritmo build cancel`.",
+  NO_PLAN: "Start a new build with `ritmo build run`.",
+  NO_ATTEMPT: "No worker has begun it yet; `ritmo step explain STEP` says why.",
+  REVISION_MISMATCH: "Somebody else changed it meanwhile: look at it with `ritmo job view`, then try again.",
+  SETUP_CODE_INVALID: "`ritmo server --new-setup-code` prints another.",
+};
+
+/** What went wrong in one paragraph (what happened, where, what to do), and the exit code it ends with. */
+export function explainError(reason: unknown, server: Cli["server"]): { text: string; exitCode: number } {
+  if (reason instanceof CliError) return { text: reason.message, exitCode: reason.exitCode };
+  if (reason instanceof ConnectError) return explainCall(reason, server ?? { url: "the server", source: "" });
+  const cause = reason instanceof Error ? reason.message : String(reason);
+  return { text: cause, exitCode: EXIT.error };
+}
+
+function explainCall(error: ConnectError, server: NonNullable<Cli["server"]>): { text: string; exitCode: number } {
+  const refused = error.code === Code.Unauthenticated || error.code === Code.PermissionDenied;
+  const text = unreachable(error, server) ?? notRitmo(error, server) ?? told(error, server);
+  return { text, exitCode: refused ? EXIT.refused : EXIT.error };
+}
+
+function unreachable(error: ConnectError, { url, source }: NonNullable<Cli["server"]>): string | undefined {
+  const cause = nodeCauseOf(error);
+  if (!cause) return undefined;
+  const why = WORDS[cause.code ?? ""] ?? cause.message;
+  return `Ritmo is not to be reached at ${url} (from ${source}): ${why}. Start it on this machine with \`npm start\`, or name another server with --server or RITMO_SERVER.`;
+}
+
+const WORDS: Record<string, string> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "no such host is known",
+  EAI_AGAIN: "the name service does not answer",
+  ECONNRESET: "the connection broke",
+  ETIMEDOUT: "nothing answers there",
+  EHOSTUNREACH: "there is no way to that host",
+  UND_ERR_SOCKET: "the connection broke",
+};
+
+function notRitmo(error: ConnectError, { url, source }: NonNullable<Cli["server"]>): string | undefined {
+  const foreign = error.code === Code.Unimplemented || /unsupported content type|HTTP \d{3}/.test(error.rawMessage);
+  if (!foreign || infoOf(error)) return undefined;
+  return `What answers at ${url} (from ${source}) does not know this call (${error.rawMessage}): it is not Ritmo, or another version of it.`;
+}
+
+function told(error: ConnectError, { url, source }: NonNullable<Cli["server"]>): string {
+  const info = infoOf(error);
+  const violations = error
+    .findDetails(BadRequestSchema)
+    .flatMap((detail) => detail.fieldViolations)
+    .map(({ field, description }) => `${field}: ${description}`)
+    .filter((line) => !error.rawMessage.includes(line));
+  const said = sentence(error.rawMessage || Code[error.code]);
+  const where = [info?.reason ?? Code[error.code], `from ${url}`].join(", ");
+  const remedy = remedyOf(error, info?.reason, source);
+  return [`${said} (${where})${remedy ? ` ${remedy}` : ""}`, ...violations.map((line) => `  ${line}`)].join("\n");
+}
+
+function remedyOf(error: ConnectError, reason: string | undefined, source: string): string | undefined {
+  const known = reason === undefined ? undefined : REMEDIES[reason];
+  if (known !== undefined) return known;
+  if (error.code === Code.Unauthenticated)
+    return `Sign in with \`ritmo auth login\` (the server is named by ${source}).`;
+  if (error.code === Code.PermissionDenied)
+    return "Use a token with that scope; `ritmo auth status` shows what yours has.";
+  if (error.code === Code.Unavailable || error.code === Code.DeadlineExceeded) return "Try again in a moment.";
+  if (error.code === Code.Internal || error.code === Code.Unknown)
+    return "This is a fault of the server; its log says more.";
+  return undefined;
+}
+
+function infoOf(error: ConnectError) {
+  return error.findDetails(ErrorInfoSchema)[0];
+}
+
+function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(first) ? first : `${first}.`;
+}

@@ -1,0 +1,40 @@
+import { JobSchema, JobService } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
+import type { Cli } from "../cli.ts";
+import { neutralise } from "../neutralise.ts";
+import { openServer } from "../open-client.ts";
+import { paint } from "../paint.ts";
+import { pick, printJson, readFields } from "../print-json.ts";
+import { nameOf } from "../target.ts";
+import { ago } from "../times.ts";
+import { lookOf } from "./last-build.ts";
+
+/** Shows one job. */
+export async function viewJob(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
+  const fields = readFields(options.json, JobSchema);
+  const { job } = await openServer(cli)
+    .client(JobService)
+    .getJob({ name: nameOf(given) });
+  if (!job) return;
+  if (fields) return printJson(cli.io, pick(JobSchema, job, fields));
+  const last = job.lastBuild;
+  const { mark, word, style } = lookOf(last?.state ?? "");
+  const kept =
+    job.pipeline.case === "pipelineText"
+      ? "kept in the job"
+      : `${job.pipeline.value || ".ritmo.yaml"} of the repository`;
+  const rows: [string, string][] = [
+    ["Repository", neutralise(job.repository)],
+    ["Branch", neutralise(job.defaultBranch)],
+    ["Pipeline", neutralise(kept)],
+    ["Description", neutralise(job.description)],
+    [
+      "Last build",
+      last ? `${paint(cli.io, style, `${mark} #${last.number} ${word}`)} ${ago(last.createdAt)}` : "none yet",
+    ],
+    ["Made", `${ago(job.createdAt)}, revision ${job.revision}`],
+  ];
+  const lines = rows.filter(([, value]) => value !== "").map(([title, value]) => `${title.padEnd(12)}${value}`);
+  await cli.io.stdout.write(
+    `${paint(cli.io, "bold", neutralise(job.name))}${job.paused ? "  paused" : ""}\n${lines.join("\n")}\n`,
+  );
+}
