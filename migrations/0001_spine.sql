@@ -106,6 +106,8 @@ CREATE TABLE builds (
 );
 CREATE INDEX builds_newest ON builds (org_id, id);
 CREATE INDEX builds_of_job ON builds (job_id, id);
+CREATE INDEX builds_in_state ON builds (org_id, state, id);
+CREATE INDEX builds_on_branch ON builds (org_id, source_name, id) WHERE source_kind = 'branch';
 CREATE INDEX builds_at_commit ON builds (org_id, commit text_pattern_ops) WHERE commit IS NOT NULL;
 CREATE INDEX builds_to_plan ON builds (id) WHERE state = 'pending';
 CREATE INDEX builds_live ON builds (id) WHERE state IN ('pending', 'running');
@@ -333,6 +335,14 @@ CREATE TABLE events (
 ) PARTITION BY RANGE (day);
 CREATE INDEX events_in_order ON events (xid, seq);
 CREATE INDEX events_of_build ON events (build_id, xid, seq) WHERE build_id IS NOT NULL;
+
+-- The last event that was in a dropped partition: who was not past it has missed something.
+CREATE TABLE events_dropped (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  xid xid8 NOT NULL DEFAULT '0',
+  seq bigint NOT NULL DEFAULT 0
+);
+INSERT INTO events_dropped DEFAULT VALUES;
 
 -- Makes the partitions of a day, if they are not there. Called ahead of time by upkeep, and by the migrator.
 CREATE FUNCTION make_day_partitions(wanted date) RETURNS void LANGUAGE plpgsql AS $$
