@@ -11,8 +11,8 @@ export interface BlobPart {
 export interface BlobStore {
   /** `s3` hands out signed addresses; `files` takes and gives bytes through the control plane. */
   readonly kind: "s3" | "files";
-  /** Stores a whole object; readers see all of it or nothing. */
-  put(key: string, body: Buffer | Readable, sizeBytes: number, mediaType?: string): Promise<void>;
+  /** Stores a whole object, of that size where it is known; readers see all of it or nothing. */
+  put(key: string, body: Buffer | Readable, sizeBytes: number | undefined, mediaType?: string): Promise<void>;
   /** Bytes of an object, or of a range of it. Throws BlobMissing. */
   get(key: string, range?: { offset: number; length: number }): Promise<Readable>;
   /** Size of an object, or undefined when it isn't there. */
@@ -46,4 +46,12 @@ export class BlobMissing extends Error {
   constructor(key: string) {
     super(`the object store has nothing at ${key}`);
   }
+}
+
+const KEY = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/;
+
+/** Answers the key when it is one: names of plain characters with `/` between them, none of them `.` or `..`. */
+export function checkKey(key: string): string {
+  if (key.length > 900 || !KEY.test(key)) throw new Error(`${JSON.stringify(key)} can't be a key in the object store`);
+  return key;
 }

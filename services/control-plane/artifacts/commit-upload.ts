@@ -1,0 +1,81 @@
+import type { CommitUploadRequest } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { leaseLost, Refusal } from "../../process/refusal.ts";
+import { BlobMissing, type BlobStore } from "../store/blobs.ts";
+import type { ArtifactDeps } from "./begin-upload.ts";
+import { digestObject } from "./digest-object.ts";
+import { findUpload, type Holder, type Upload } from "./find-upload.ts";
+
+/**
+ * Makes an upload part of the build, once the stored object was read and has the promised size and digest. Repeating
+ * it answers the same. Errors: NOT_FOUND (UPLOAD_MISSING); DATA_LOSS (DIGEST_MISMATCH), the object is gone then; both
+ * ask to upload again. FAILED_PRECONDITION (LEASE_LOST).
+ */
+export async function commitUpload(
+  { db, blobs }: ArtifactDeps,
+  workerId: string,
+  request: CommitUploadRequest,
+): Promise<void> {
+  const holder = { leaseId: request.leaseId, workerId };
+  const upload = await findUpload(db.sql, holder, request.artifactId);
+  if (upload.stored) return;
+  await assemble(blobs, upload, request.parts);
+  await verify({ db, blobs }, upload);
+  await publish({ db, blobs }, holder, upload);
+}
+
+/** Turns what was sent into an object; harmless where that was done before. */
+async function assemble(blobs: BlobStore, upload: Upload, given: { number: number; etag: string }[]): Promise<void> {
+  if (await blobs.head(upload.key)) return;
+  if (blobs.growing) {
+    const there = await blobs.growing.size(upload.key);
+    // A file without bytes needs none to be sent.
+    if (upload.sizeBytes === 0) await blobs.put(upload.key, Buffer.alloc(0), 0);
+    else if (there < upload.sizeBytes) throw missing(upload, `${there} of ${upload.sizeBytes} bytes are there`);
+    else await blobs.growing.finish(upload.key);
+  } else if (blobs.signed && upload.uploadId !== null) {
+    const stored = await blobs.signed.listParts(upload.key, upload.uploadId);
+    if (stored.length === 0) throw missing(upload, "no part of it is there");
+    const parts = given.length > 0 ? given.map(({ number, etag }) => ({ number, etag })) : stored;
+    await blobs.signed.completeParts(upload.key, upload.uploadId, parts);
+  }
+}
+
+async function verify({ db, blobs }: ArtifactDeps, upload: Upload): Promise<void> {
+  const found = await blobs.head(upload.key);
+  if (!found) throw missing(upload, "nothing was put there");
+  const digest = found.sizeBytes === upload.sizeBytes ? await digestOf(blobs, upload) : undefined;
+  if (digest?.equals(upload.sha256)) return;
+  await blobs.delete(upload.key);
+  await blobs.growing?.drop(upload.key);
+  await db.sql`UPDATE artifacts SET upload_id = NULL WHERE id = ${upload.id} AND stored_at IS NULL`;
+  throw new Refusal("data_loss", "DIGEST_MISMATCH", `what was put there is not the ${upload.path} that was promised`, {
+    metadata: { artifact_id: upload.id, size_bytes: String(found.sizeBytes) },
+  });
+}
+
+async function digestOf(blobs: BlobStore, upload: Upload): Promise<Buffer> {
+  try {
+    return await digestObject(blobs, upload.key);
+  } catch (reason) {
+    throw reason instanceof BlobMissing ? missing(upload, "it went away while it was read") : reason;
+  }
+}
+
+async function publish({ db }: ArtifactDeps, holder: Holder, upload: Upload): Promise<void> {
+  const [row] = await db.sql<{ id: string }[]>`
+    WITH held AS (
+      SELECT id FROM attempts
+      WHERE lease_id = ${holder.leaseId} AND worker_id = ${holder.workerId} AND finished_at IS NULL
+      FOR NO KEY UPDATE
+    )
+    UPDATE artifacts f SET stored_at = coalesce(f.stored_at, clock_timestamp()), upload_id = NULL FROM held
+    WHERE f.id = ${upload.id} AND f.attempt_id = held.id AND f.object_key = ${upload.key}
+    RETURNING f.id`;
+  if (!row) throw leaseLost(holder.leaseId);
+}
+
+function missing(upload: Upload, what: string): Refusal {
+  return new Refusal("not_found", "UPLOAD_MISSING", `${upload.path} was not uploaded: ${what}`, {
+    metadata: { artifact_id: upload.id },
+  });
+}

@@ -1,0 +1,74 @@
+import type { Logger } from "../../process/logger.ts";
+import type { BlobStore } from "../store/blobs.ts";
+import type { Db } from "../store/open-database.ts";
+import { findLog, type LogFacts } from "./find-log.ts";
+import { hotLog } from "./hot-log.ts";
+import { writeArchive } from "./write-archive.ts";
+
+export interface ArchiveDeps {
+  db: Pick<Db, "sql">;
+  blobs: BlobStore;
+  logger: Logger;
+}
+
+// Long enough for 1 GiB on a slow disk, short enough that a killed replica's work is soon taken up again.
+const CLAIM_SECONDS = 120;
+const REST_SECONDS = 15;
+
+/**
+ * Archives the logs of attempts that are over, the oldest first: both logs of up to `limit` attempts. Answers how many
+ * were archived. Any number of replicas may do so, and one may be killed anywhere: the objects' keys and bytes follow
+ * from the log alone, and only what was read back whole is marked.
+ */
+export async function archiveNext(deps: ArchiveDeps, limit: number): Promise<number> {
+  const { db, logger } = deps;
+  const claimed = await db.sql<{ id: string; tries: number }[]>`
+    UPDATE attempts SET archive_tries = archive_tries + 1,
+      archive_after = clock_timestamp() + ${CLAIM_SECONDS}::integer * interval '1 second'
+    WHERE id IN (
+      SELECT id FROM attempts
+      WHERE finished_at IS NOT NULL AND archived_at IS NULL
+        AND (archive_after IS NULL OR archive_after < clock_timestamp())
+      ORDER BY finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+      AND finished_at IS NOT NULL AND archived_at IS NULL
+    RETURNING id, archive_tries AS tries`;
+  let archived = 0;
+  for (const { id, tries } of claimed) {
+    try {
+      if (await archiveAttempt(deps, id)) archived++;
+    } catch (reason) {
+      logger.warn({ err: reason, attempt: id, tries }, "a log could not be archived; it stays in the database");
+      await rest(deps, id, tries);
+    }
+  }
+  return archived;
+}
+
+/** Archives both logs of an attempt that is over. Answers false when another replica was first. */
+export async function archiveAttempt({ db, blobs, logger }: ArchiveDeps, attemptId: string): Promise<boolean> {
+  const step = await findLog(db.sql, attemptId, 1);
+  const prepare = await findLog(db.sql, attemptId, 2);
+  if (step.archived || !step.over) return false;
+  const sha256 = await writeArchive(blobs, step, hotLog(db.sql, step));
+  await writeArchive(blobs, prepare, hotLog(db.sql, prepare));
+  const damaged = differs(step, sha256);
+  if (damaged) logger.error({ attempt: attemptId, sha256 }, "a log is not what its worker says it wrote");
+  const [row] = await db.sql<{ id: string }[]>`
+    UPDATE attempts SET archived_at = clock_timestamp(), archive_after = NULL,
+      log_incomplete = log_incomplete OR ${damaged}
+    WHERE id = ${attemptId} AND finished_at IS NOT NULL AND archived_at IS NULL
+      AND log_end = ${step.bytes} AND prepare_end = ${prepare.bytes}
+    RETURNING id`;
+  return row !== undefined;
+}
+
+function differs(log: LogFacts, sha256: string): boolean {
+  return !log.incomplete && log.sha256 !== null && log.sha256.toString("hex") !== sha256;
+}
+
+async function rest({ db }: ArchiveDeps, attemptId: string, tries: number): Promise<void> {
+  const seconds = Math.min(REST_SECONDS * 2 ** Math.min(tries, 10), 3600);
+  await db.sql`
+    UPDATE attempts SET archive_after = clock_timestamp() + ${seconds}::integer * interval '1 second'
+    WHERE id = ${attemptId} AND archived_at IS NULL`;
+}
