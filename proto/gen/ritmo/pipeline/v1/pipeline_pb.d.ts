@@ -53,7 +53,7 @@ export declare type ValidatePipelineResponse = Message<"ritmo.pipeline.v1.Valida
   pipeline?: Pipeline | undefined;
 
   /**
-   * The pipeline in its canonical written form, which parses to itself.
+   * The pipeline in its canonical written form, which parses to itself; empty where that has more than 512 KiB.
    *
    * @generated from field: string canonical_text = 3;
    */
