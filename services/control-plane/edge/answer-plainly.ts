@@ -1,3 +1,4 @@
+import type { ServerHttp2Stream } from "node:http2";
 import type { NodeRequest, NodeResponse } from "./serve-connect.ts";
 
 /** On every answer of the public port. What a page needs more, it sets itself. */
@@ -24,6 +25,7 @@ export function answerNotFound(request: NodeRequest, response: NodeResponse): vo
     response.end();
     return;
   }
+  announceClose(request, response);
   answerJson(response, 404, "unimplemented", "nothing is served here");
 }
 
@@ -33,21 +35,43 @@ export function answerJson(response: NodeResponse, status: number, code: string,
   response.end(body);
 }
 
+const LINGER_MS = 500;
+const NO_ERROR = 0;
+
 /**
- * Lets nobody go on sending a body whose answer is already given: over HTTP/2 the stream is reset without an error
- * (RFC 9113, 8.1), over HTTP/1.1 the connection is closed, a moment later so that the answer can be read.
+ * Lets nobody go on sending a body whose answer is already given. Over HTTP/2 the stream is reset without an error
+ * (RFC 9113, 8.1). Over HTTP/1.1 a short rest is read and dropped, so that the connection can be used again; one that
+ * is not over a moment later is cut off.
  */
 export function closeUnread(request: NodeRequest, response: NodeResponse): void {
-  response.once("finish", () => {
-    if (request.complete) return;
-    if (request.stream) {
-      request.stream.close(0);
-      return;
-    }
-    const { socket } = request;
-    socket.end();
-    setTimeout(() => socket.destroy(), LINGER_MS).unref();
-  });
+  if (request.stream) closeUnreadStream(request, request.stream);
+  else response.once("finish", () => later(request, () => request.socket.destroy()));
 }
 
-const LINGER_MS = 500;
+function closeUnreadStream(request: NodeRequest, stream: ServerHttp2Stream): void {
+  // Node asks for the trailers once all data has left, and has sent them a turn later; only then may the stream be
+  // reset. An answer that is nothing but headers asks for none.
+  stream.once("wantTrailers", () => {
+    setImmediate(() => {
+      if (!request.complete) stream.close(NO_ERROR);
+    });
+  });
+  stream.once("finish", () => later(request, () => stream.close(NO_ERROR)));
+}
+
+function later(request: NodeRequest, cutOff: () => void): void {
+  if (request.complete) return;
+  const timer = setTimeout(() => {
+    if (!request.complete) cutOff();
+  }, LINGER_MS);
+  timer.unref();
+  request.once("close", () => clearTimeout(timer));
+}
+
+const SHORT_BYTES = 64 * 1024;
+
+/** Tells, where a body is not going to be read, that the connection ends with this answer, unless the body is short. */
+export function announceClose(request: NodeRequest, response: NodeResponse): void {
+  if (request.stream || request.complete) return;
+  if (!(Number(request.headers["content-length"]) <= SHORT_BYTES)) response.setHeader("connection", "close");
+}

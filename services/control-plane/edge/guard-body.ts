@@ -1,4 +1,7 @@
+import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { strictGzip } from "./gzip.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface BodyLimits {
@@ -6,8 +9,12 @@ export interface BodyLimits {
   maxBytes: number;
   /** Messages in envelopes of five bytes and a length (gRPC, gRPC-Web, Connect's streams), or one bare message. */
   enveloped: boolean;
-  /** Whether the request names an encoding that a compressed envelope may have. */
-  compressed: boolean;
+  /** Whether the request says that its message is in gzip, or that those of its envelopes are that say so. */
+  gzip: boolean;
+  /** What the request declares of a bare message's length; 0 where it declares nothing. */
+  declaredBytes: number;
+  /** Throws a ConnectError for bytes that are no message of the method's. */
+  check?: (bytes: Uint8Array) => void;
   /** How long the whole body may take to arrive, from when it is first read. */
   arriveWithinMs: number;
 }
@@ -16,9 +23,10 @@ const HEAD_BYTES = 5;
 const COMPRESSED_FLAG = 1;
 
 /**
- * A request's body in whole messages, each one piece. connect-es adds up all pieces it holds at every new one, which
+ * A request's body in whole messages, inflated and readable, each one piece. connect-es adds up all pieces it holds at every new one, which
  * is quadratic when a message comes in one-byte frames; and it allocates what an envelope declares. Here a declared
- * length is refused before anything is allocated for it, and copying is linear.
+ * length is refused before anything is allocated for it, and copying is linear. And what can't be read, connect-es
+ * answers as an internal error; here it is the caller's.
  */
 export async function* guardBody(body: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
   const pieces = inTime(body, limits.arriveWithinMs);
@@ -41,7 +49,7 @@ async function* envelopes(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits)
         headRead = true;
       }
       if (filled < target.length) continue;
-      yield target;
+      yield await inflated(target, limits);
       target = Buffer.alloc(HEAD_BYTES);
       filled = 0;
       headRead = false;
@@ -54,7 +62,7 @@ async function* envelopes(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits)
 function roomFor(head: Buffer, limits: BodyLimits): Buffer {
   const flags = head[0] ?? 0;
   if (flags > COMPRESSED_FLAG) throw new ConnectError("an envelope has unknown flags", Code.InvalidArgument);
-  if (flags === COMPRESSED_FLAG && !limits.compressed) {
+  if (flags === COMPRESSED_FLAG && !limits.gzip) {
     throw new ConnectError("a message is compressed, and the request names no encoding", Code.InvalidArgument);
   }
   const length = head.readUInt32BE(1);
@@ -65,6 +73,7 @@ function roomFor(head: Buffer, limits: BodyLimits): Buffer {
 }
 
 async function* bareMessage(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
+  if (limits.declaredBytes > limits.maxBytes) throw tooLarge(limits.maxBytes);
   let room = Buffer.alloc(0);
   let filled = 0;
   for await (const piece of pieces) {
@@ -77,7 +86,31 @@ async function* bareMessage(pieces: AsyncIterable<Uint8Array>, limits: BodyLimit
     room.set(piece, filled);
     filled += piece.length;
   }
-  yield room.subarray(0, filled);
+  const bytes = room.subarray(0, filled);
+  const message = limits.gzip ? await strictGzip.decompress(bytes, limits.maxBytes) : bytes;
+  limits.check?.(message);
+  yield message;
+}
+
+/** An envelope whose message is not compressed, whatever it was, and can be read. */
+async function inflated(envelope: Buffer, limits: BodyLimits): Promise<Uint8Array> {
+  const bytes = envelope.subarray(HEAD_BYTES);
+  if (envelope[0] !== COMPRESSED_FLAG) {
+    limits.check?.(bytes);
+    return envelope;
+  }
+  const message = await strictGzip.decompress(bytes, limits.maxBytes);
+  limits.check?.(message);
+  return encodeEnvelope(0, message);
+}
+
+/** Throws an invalid_argument unless the bytes are a message of the type, in protobuf's binary form. */
+export function assertReadable(type: DescMessage, bytes: Uint8Array): void {
+  try {
+    fromBinary(type, bytes);
+  } catch {
+    throw new ConnectError(`the request is no ${type.typeName}`, Code.InvalidArgument);
+  }
 }
 
 function tooLarge(maxBytes: number): ConnectError {

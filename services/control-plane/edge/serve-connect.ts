@@ -10,13 +10,14 @@ import {
   type HandlerContext,
   type Interceptor,
 } from "@connectrpc/connect";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Logger } from "../../process/logger.ts";
+import { announceClose, answerJson } from "./answer-plainly.ts";
 import type { Authorize } from "./authorize.ts";
 import { arrivalKey } from "./context.ts";
 import { capDeadline } from "./deadlines.ts";
-import { guardBody } from "./guard-body.ts";
+import { assertReadable, type BodyLimits, guardBody } from "./guard-body.ts";
 import { strictGzip } from "./gzip.ts";
 import { maxRequestBytes } from "./message-limits.ts";
 import { readBearer, valuesOf } from "./read-bearer.ts";
@@ -47,6 +48,7 @@ const COMPRESS_FROM_BYTES = 4096;
 const NEVER_BYTES = 0xffffffff;
 // For reflection, the one public method that takes a stream.
 const REQUEST_STREAM_WITHIN_MS = 10 * 60_000;
+const STALLED_MS = 60_000;
 
 /**
  * Serves Connect, gRPC-Web and gRPC for one set of routes. Every method has its own limit of message size and its
@@ -63,9 +65,16 @@ export function serveConnect(options: ConnectOptions): HttpHandler {
   return (request, response) => {
     const [path = "", query] = (request.url ?? "").split("?", 2);
     const handler = handlers.get(path);
-    if (!handler || (query !== undefined && request.method !== "GET")) return false;
-    run(handler, request, response, options).catch((reason: unknown) => {
-      // The other end left, or what it sent can't be read: there is nobody to answer.
+    if (!handler || query !== undefined) return false;
+    if (request.method !== "POST") {
+      response.setHeader("allow", "POST");
+      announceClose(request, response);
+      answerJson(response, 405, "unimplemented", "methods are called by POST");
+      return true;
+    }
+    const call = arrive(handler, request, response, options);
+    run(handler, call, request, response).catch((reason: unknown) => {
+      // The other end left: there is nobody to answer.
       options.logger.debug({ err: reason, method: handler.method.name }, "a call broke off");
       response.destroy();
     });
@@ -73,25 +82,68 @@ export function serveConnect(options: ConnectOptions): HttpHandler {
   };
 }
 
-async function run(handler: UniversalHandler, request: NodeRequest, response: NodeResponse, options: ConnectOptions) {
-  const unary = handler.method.methodKind === "unary";
-  capDeadline(request.headers, unary ? options.unaryDeadlineMs : undefined);
+interface Call extends UniversalServerRequest {
+  reading: { begun: boolean };
+}
+
+/** The request as the handlers of all protocols take it. Throws when not even its address can be read. */
+function arrive(
+  { method }: UniversalHandler,
+  request: NodeRequest,
+  response: NodeResponse,
+  options: ConnectOptions,
+): Call {
+  capDeadline(request.headers, method.methodKind === "unary" ? options.unaryDeadlineMs : undefined);
   const values = createContextValues().set(arrivalKey, {
     peer: request.socket.remoteAddress ?? "unknown",
     requestId: randomUUID(),
     bearer: readBearer(valuesOf(request.rawHeaders, "authorization")),
   });
   const call = universalRequestFromNodeRequest(request, response, undefined, values);
-  const type = String(request.headers["content-type"] ?? "");
-  const body = guardBody(continued(call.body as AsyncIterable<Uint8Array>, request, response), {
-    maxBytes: maxRequestBytes(handler.method),
-    enveloped: /^application\/(grpc|connect)/.test(type),
-    compressed: !/^(identity)?$/.test(
-      String(request.headers["grpc-encoding"] ?? request.headers["connect-content-encoding"] ?? ""),
-    ),
-    arriveWithinMs: manyRequests(handler.method) ? REQUEST_STREAM_WITHIN_MS : options.requestWithinMs,
-  });
-  await universalResponseToNodeResponse(await handler({ ...call, body }), response);
+  const limits = bodyLimits(method, call.header, options);
+  const reading = { begun: false };
+  const body = guardBody(beginning(call.body as AsyncIterable<Uint8Array>, request, response, reading), limits);
+  return { ...call, body, reading };
+}
+
+function bodyLimits(method: DescMethod, header: Headers, options: ConnectOptions): BodyLimits {
+  const type = header.get("content-type") ?? "";
+  const enveloped = /^application\/(grpc|connect)/.test(type);
+  const encoding = header.get(enveloped ? encodingHeader(type) : "content-encoding");
+  const declared = Number(header.get("content-length") ?? 0);
+  // The guard hands on whole messages, inflated: what was declared of the body is no longer true of it.
+  header.delete("content-length");
+  if (!enveloped && encoding === strictGzip.name) header.delete("content-encoding");
+  return {
+    maxBytes: maxRequestBytes(method),
+    enveloped,
+    gzip: encoding === strictGzip.name,
+    declaredBytes: enveloped ? 0 : declared,
+    arriveWithinMs: manyRequests(method) ? REQUEST_STREAM_WITHIN_MS : options.requestWithinMs,
+    ...(/json/.test(type) ? {} : { check: (bytes) => assertReadable(method.input, bytes) }),
+  };
+}
+
+function encodingHeader(type: string): string {
+  return type.startsWith("application/grpc") ? "grpc-encoding" : "connect-content-encoding";
+}
+
+async function run(handler: UniversalHandler, call: Call, request: NodeRequest, response: NodeResponse) {
+  const answer = await handler(call);
+  if (!call.reading.begun) announceClose(request, response);
+  await universalResponseToNodeResponse({ ...answer, body: unlessStalled(answer.body, response) }, response);
+}
+
+/** The answer's bytes; a reader that takes none of them for too long has its stream closed, and its handler ended. */
+async function* unlessStalled(body: AsyncIterable<Uint8Array> | undefined, response: NodeResponse) {
+  for await (const piece of body ?? []) {
+    const timer = setTimeout(() => response.destroy(), STALLED_MS);
+    try {
+      yield piece;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
 
 function manyRequests(method: DescMethod): boolean {
@@ -99,7 +151,13 @@ function manyRequests(method: DescMethod): boolean {
 }
 
 /** The body of a request that waits to be asked for it (`Expect: 100-continue`) is asked for when it is read. */
-async function* continued(body: AsyncIterable<Uint8Array>, request: NodeRequest, response: NodeResponse) {
+async function* beginning(
+  body: AsyncIterable<Uint8Array>,
+  request: NodeRequest,
+  response: NodeResponse,
+  reading: { begun: boolean },
+) {
+  reading.begun = true;
   if (request.headers.expect !== undefined) response.writeContinue();
   yield* body;
 }

@@ -27,7 +27,10 @@ export interface GrpcOptions {
   onRefused?: (method: DescMethod, reason: unknown) => void;
 }
 
-type Call = grpc.ServerDuplexStream<Message, Message>;
+// For a caller that names no deadline, or none to speak of. The longest calls verify what was uploaded.
+const UNARY_DEADLINE_MS = 120_000;
+
+type Call = grpc.ServerDuplexStream<Buffer, Message>;
 
 /**
  * A router that puts Connect's implementations on a grpc-js server, so that one handler serves both ports. Every
@@ -39,7 +42,7 @@ export function grpcRouter(server: grpc.Server, options: GrpcOptions): Pick<Conn
   const router = {
     handlers,
     service(service, implementation) {
-      const definition: Record<string, grpc.MethodDefinition<Message, Message>> = {};
+      const definition: Record<string, grpc.MethodDefinition<Buffer, Message>> = {};
       const implementations: grpc.UntypedServiceImplementation = {};
       for (const spec of Object.values(createServiceImplSpec(service, implementation).methods)) {
         definition[spec.method.name] = definitionOf(spec.method);
@@ -53,13 +56,14 @@ export function grpcRouter(server: grpc.Server, options: GrpcOptions): Pick<Conn
   return router;
 }
 
-function definitionOf(method: DescMethod): grpc.MethodDefinition<Message, Message> {
+function definitionOf(method: DescMethod): grpc.MethodDefinition<Buffer, Message> {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
     requestStream: true,
     responseStream: true,
-    requestSerialize: (message) => Buffer.from(toBinary(method.input, message)),
-    requestDeserialize: (bytes) => fromBinary(method.input, bytes),
+    // Read later: what can't be read here, grpc-js answers as an internal error.
+    requestSerialize: (bytes) => bytes,
+    requestDeserialize: (bytes) => bytes,
     responseSerialize: (message) => Buffer.from(toBinary(method.output, message)),
     responseDeserialize: (bytes) => fromBinary(method.output, bytes),
   };
@@ -73,7 +77,7 @@ async function serve(spec: MethodImplSpec, call: Call, options: GrpcOptions): Pr
   const context = contextOf(spec, call, left.signal, options);
   try {
     await enter(spec.method, context, options);
-    const requests = requestsOf(call, context.signal);
+    const requests = requestsOf(spec.method, call, context.signal);
     for await (const message of transformInvokeImplementation(spec, context, options.interceptors)(requests)) {
       await send(call, message as Message, context.signal);
     }
@@ -102,7 +106,8 @@ function contextOf(spec: MethodImplSpec, call: Call, left: AbortSignal, options:
     bearer: readBearer(call.metadata.get("authorization").map(String)),
   });
   const deadline = call.getDeadline();
-  const timeoutMs = Number(deadline) - Date.now();
+  const leftMs = Number(deadline) - Date.now();
+  const timeoutMs = spec.kind === "unary" ? Math.min(leftMs, UNARY_DEADLINE_MS) : leftMs;
   return createHandlerContext({
     service: spec.method.parent,
     method: spec.method,
@@ -112,8 +117,8 @@ function contextOf(spec: MethodImplSpec, call: Call, left: AbortSignal, options:
     requestSignal: left,
     requestHeader: headersOf(call.metadata),
     contextValues: values,
-    // grpc-js ends the call itself at its deadline; what is longer than a timer can run is none.
-    ...(Number.isFinite(timeoutMs) && timeoutMs < 2 ** 31 ? { timeoutMs: Math.max(1, timeoutMs) } : {}),
+    // What is longer than a timer can run is no deadline.
+    ...(timeoutMs < 2 ** 31 ? { timeoutMs: Math.max(1, timeoutMs) } : {}),
     ...(spec.kind === "unary" ? {} : { shutdownSignal: options.shutdownSignal }),
   });
 }
@@ -127,9 +132,17 @@ function headersOf(metadata: grpc.Metadata): Headers {
 }
 
 /** The requests; a caller that left looks like a clean end to grpc-js, and is an error here. */
-async function* requestsOf(call: Call, signal: AbortSignal): AsyncGenerator<Message> {
-  yield* call.iterator({ destroyOnReturn: false });
+async function* requestsOf(method: DescMethod, call: Call, signal: AbortSignal): AsyncGenerator<Message> {
+  for await (const bytes of call.iterator({ destroyOnReturn: false })) yield readRequest(method, bytes);
   if (signal.aborted || call.cancelled) throw signal.reason ?? new ConnectError("the caller left", Code.Canceled);
+}
+
+function readRequest(method: DescMethod, bytes: Buffer): Message {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch {
+    throw new ConnectError(`the request is no ${method.input.typeName}`, Code.InvalidArgument);
+  }
 }
 
 async function send(call: Call, message: Message, signal: AbortSignal): Promise<void> {

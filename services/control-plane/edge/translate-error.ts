@@ -32,7 +32,7 @@ export function translateError(reason: unknown, about: { logger: Logger; request
   if (isAbort(reason)) return new ConnectError("the call was cancelled", Code.Canceled);
   const refusal = fromDatabase(reason);
   if (refusal) {
-    if (refusal.code === "unavailable") about.logger.warn({ err: reason, requestId: about.requestId }, refusal.message);
+    about.logger.warn({ err: reason, requestId: about.requestId }, refusal.message);
     return fromRefusal(refusal);
   }
   about.logger.error({ err: reason, requestId: about.requestId }, "a call failed by our fault");
@@ -60,6 +60,8 @@ function isAbort(reason: unknown): boolean {
 
 // https://www.postgresql.org/docs/current/errcodes-appendix.html; the words are postgres.js's and Node's own.
 const NOT_TEXT = new Set(["22021", "22P05"]);
+// A number out of range, a text that is no UUID, a time that is none: a verb should have refused it by its field.
+const NOT_A_VALUE = new Set(["22003", "22007", "22008", "22P02"]);
 const AWAY = new Set([
   ...["CONNECTION_CLOSED", "CONNECTION_DESTROYED", "CONNECTION_ENDED", "CONNECT_TIMEOUT"],
   ...["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"],
@@ -74,6 +76,9 @@ function fromDatabase(reason: unknown): Refusal | undefined {
   if (code === undefined) return undefined;
   if (NOT_TEXT.has(code)) {
     return new Refusal("invalid_argument", "TEXT_INVALID", "a text holds a NUL byte or is no valid UTF-8");
+  }
+  if (NOT_A_VALUE.has(code)) {
+    return new Refusal("invalid_argument", "VALUE_INVALID", "a field holds a value that can't be");
   }
   if (AWAY.has(code) || /^(08|53|58)...$/.test(code)) {
     return new Refusal("unavailable", "DATABASE_UNAVAILABLE", "the database did not answer; nothing was recorded", {

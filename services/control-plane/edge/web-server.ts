@@ -90,6 +90,8 @@ function answerWith(handlers: HttpHandler[], logger: Logger, encrypted: boolean)
   return (request: NodeRequest, response: NodeResponse) => {
     setSecurityHeaders(response, encrypted);
     closeUnread(request, response);
+    // Of a connection that broke; whoever reads or writes hears of it there.
+    request.on("error", () => {});
     response.on("error", () => response.destroy());
     try {
       if (!handlers.some((handle) => handle(request, response))) answerNotFound(request, response);
