@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type EmbeddedPostgres, startPostgres } from "../postgres/start-postgres.ts";
 import { sleep } from "../process/wait.ts";
+import { showPath } from "./show-path.ts";
 
 export interface KeptPostgres {
   url: string;
@@ -23,7 +24,7 @@ export async function keepPostgres(dataDir: string, say: (line: string) => void)
     for (;;) {
       await server.ended;
       if (stopping.signal.aborted) return;
-      say(`PostgreSQL ended. Starting it again. Its log: ${join(folder, "postgres.log")}`);
+      say(`PostgreSQL ended. Starting it again. Its log: ${showPath(join(folder, "postgres.log"))}`);
       const again = await startAgain();
       if (!again) return;
       server = again;

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from
 import { dirname } from "node:path";
 import { sleep } from "../process/wait.ts";
 import { killGroup, type RecordedProcesses } from "./recorded-processes.ts";
+import { showPath } from "./show-path.ts";
 import { lastWords, tailErrors } from "./tail-errors.ts";
 
 export interface Part {
@@ -43,6 +44,12 @@ export function keepRunning(part: Part, { records, say }: Surroundings): KeptPar
   const stopping = new AbortController();
   const state: { child: ChildProcess | undefined; ends: number } = { child: undefined, ends: 0 };
   const stopTail = tailErrors(part.logPath, (line) => say(`${part.name}: ${line}`));
+  let said = "";
+  // What dies of the same cause again and again says so once.
+  const sayOnce = (line: string) => {
+    if (line !== said) say(line);
+    said = line;
+  };
   const over = superviseUntil(stopping.signal).finally(stopTail);
 
   async function superviseUntil(signal: AbortSignal): Promise<void> {
@@ -53,7 +60,7 @@ export function keepRunning(part: Part, { records, say }: Surroundings): KeptPar
       state.ends++;
       if (Date.now() - startedAt > WELL_AFTER_MS) pauseMs = FIRST_PAUSE_MS;
       const why = how.startsWith("SIG") ? "" : suffix(lastWords(part.logPath));
-      say(`${part.name} ended (${how})${why}. Starting it again. Its log: ${part.logPath}`);
+      sayOnce(`${part.name} ended (${how})${why}. Starting it again. Its log: ${showPath(part.logPath)}`);
       await sleep(pauseMs, signal);
     }
   }

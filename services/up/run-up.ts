@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -14,6 +15,7 @@ import { lockDataFolder } from "./lock-data-folder.ts";
 import { prepareFolder } from "./prepare-folder.ts";
 import { openRecordedProcesses, type RecordedProcesses } from "./recorded-processes.ts";
 import { saveContext } from "./save-context.ts";
+import { showPath } from "./show-path.ts";
 import {
   type Ask,
   areKnown,
@@ -106,6 +108,8 @@ async function startDatabase({ config, dataDir, tell, insisting, stack }: Scene)
 
 function controlPlaneEnv({ config, env, dataDir, addresses }: Scene, databaseUrl: string): NodeJS.ProcessEnv {
   const blobs = config.s3Endpoint === undefined ? (config.blobDir ?? join(dataDir, "blobs")) : undefined;
+  // One that was named must be there, which the control plane insists on: it may be a mount.
+  if (blobs !== undefined && blobs !== config.blobDir) mkdirSync(blobs, { recursive: true, mode: 0o700 });
   return environmentFor(CONTROL_PLANE_SETTINGS, env, {
     RITMO_DATABASE_URL: databaseUrl,
     RITMO_BLOB_DIR: blobs,
@@ -154,7 +158,8 @@ async function startWorker(scene: Scene, tokens: LocalTokens, transport: Transpo
   const logPath = logOf(scene, "worker");
   keepPart(scene, "worker", WORKER, env, logPath, config.drainSeconds * 1000 + WORKER_GRACE_MS);
   if (await heard) tell.started("worker", Date.now() - startedAt);
-  else if (!stopping.aborted) tell.line(`The worker has not come in yet; it goes on trying. Its log: ${logPath}`);
+  else if (!stopping.aborted)
+    tell.line(`The worker has not come in yet; it goes on trying. Its log: ${showPath(logPath)}`);
 }
 
 function keepPart(

@@ -1,5 +1,5 @@
-import { relative } from "node:path";
 import { styleText } from "node:util";
+import { showPath } from "./show-path.ts";
 
 /** What `ritmo up` says to people; colours only where the terminal shows them. */
 export interface Tell {
@@ -32,7 +32,6 @@ export function openTell(out: NodeJS.WriteStream): Tell {
     },
     ready(about) {
       const { url, setupCode, dataDir, tookMs } = about;
-      const folder = relative(process.cwd(), dataDir);
       write("");
       write(`  ${paint("bold", "Ritmo is ready")} ${paint("dim", `in ${seconds(tookMs)}`)}   ${paint("cyan", url)}`);
       write(`  Sign in, once, within 15 minutes   ${paint("cyan", `${url}/#code=${setupCode}`)}`);
@@ -40,9 +39,7 @@ export function openTell(out: NodeJS.WriteStream): Tell {
       write("  In a second terminal:");
       for (const [command, what] of commands(about)) write(`    ${command.padEnd(44)} ${paint("dim", what)}`);
       write("");
-      write(
-        paint("dim", `  Everything is kept in ${folder.startsWith("..") ? dataDir : folder}. Ctrl-C stops it all.`),
-      );
+      write(paint("dim", `  Everything is kept in ${showPath(dataDir)}. Ctrl-C stops it all.`));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { sleep } from "../process/wait.ts";
+import { showPath } from "./show-path.ts";
 import { lastWords } from "./tail-errors.ts";
 import { UpProblem } from "./up-problem.ts";
 
@@ -17,9 +18,10 @@ interface Waiting {
 export async function untilReady(url: string, { name, logPath, timeoutMs, ends, signal }: Waiting): Promise<void> {
   for (const end = Date.now() + timeoutMs; !signal.aborted; await sleep(LOOK_EVERY_MS, signal)) {
     if (await answers(url)) return;
-    if (ends() > 2) throw new UpProblem(`The ${name} does not come up: ${lastWords(logPath) ?? `see ${logPath}`}`);
+    if (ends() > 2)
+      throw new UpProblem(`The ${name} does not come up: ${lastWords(logPath) ?? `see ${showPath(logPath)}`}`);
     if (Date.now() > end) {
-      throw new UpProblem(`The ${name} is not ready after ${timeoutMs / 1000} s. Its log: ${logPath}`);
+      throw new UpProblem(`The ${name} is not ready after ${timeoutMs / 1000} s. Its log: ${showPath(logPath)}`);
     }
   }
 }

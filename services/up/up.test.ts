@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { BuildService, BuildState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { identifyProcess } from "./process-identity.ts";
+
+const MAIN = join(import.meta.dirname, "main.ts");
+const UP_WITHIN = { timeout: 30_000, interval: 50 };
+
+let folder: string;
+const started: ChildProcess[] = [];
+
+interface Up {
+  child: ChildProcess;
+  output(): string;
+  /** Its exit code, or the signal that ended it. */
+  ended: Promise<number | string | null>;
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "ritmo-up-"));
+  // PostgreSQL runs as another user when this runs as root.
+  expect(spawn("chmod", ["755", folder]).pid).toBeDefined();
+});
+afterAll(() => {
+  for (const pid of processesOf(folder)) process.kill(pid, "SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function up(dataDir: string, settings: Record<string, string> = {}): Up {
+  const child = spawn(process.execPath, [MAIN], {
+    cwd: folder,
+    env: {
+      PATH: process.env["PATH"],
+      HOME: folder,
+      XDG_CONFIG_HOME: join(folder, "config"),
+      RITMO_DATA_DIR: join(folder, dataDir),
+      RITMO_LISTEN: "127.0.0.1:0",
+      RITMO_WORKER_LISTEN: "127.0.0.1:0",
+      RITMO_METRICS_LISTEN: "127.0.0.1:0",
+      ...settings,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  started.push(child);
+  let text = "";
+  child.stdout.on("data", (data) => (text += data));
+  child.stderr.on("data", (data) => (text += data));
+  const ended = new Promise<number | string | null>((resolve) =>
+    child.once("close", (code, by) => resolve(by ?? code)),
+  );
+  return { child, output: () => text, ended };
+}
+
+async function untilUp(one: Up): Promise<string> {
+  await expect.poll(one.output, UP_WITHIN).toContain("Ctrl-C stops it all");
+  return /Ritmo is ready in [\d.]+ s {3}(\S+)/.exec(one.output())?.[1] as string;
+}
+
+/** Every living process that has anything to do with a folder: by its environment, its place or its arguments. */
+function processesOf(place: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => identifyProcess(pid) !== undefined && mentions(pid, place));
+}
+
+function mentions(pid: number, place: string): boolean {
+  try {
+    const text = ["environ", "cmdline"].map((file) => readFileSync(`/proc/${pid}/${file}`, "latin1")).join("\0");
+    return text.includes(place) || readlinkSync(`/proc/${pid}/cwd`).startsWith(place);
+  } catch {
+    return false;
+  }
+}
+
+const context = () => JSON.parse(readFileSync(join(folder, "config/ritmo/contexts.json"), "utf8")).contexts.local;
+const recorded = (dataDir: string): { name: string; pid: number }[] =>
+  JSON.parse(readFileSync(join(folder, dataDir, "processes.json"), "utf8"));
+
+/** As the command line does: the address and the token that `up` wrote. */
+function builds() {
+  const { server, token } = context();
+  const authorize = createConnectTransport({
+    baseUrl: server,
+    httpVersion: "1.1",
+    interceptors: [
+      (next) => (request) => {
+        request.header.set("authorization", `Bearer ${token}`);
+        return next(request);
+      },
+    ],
+  });
+  return createClient(BuildService, authorize);
+}
+
+async function sampleState(): Promise<BuildState | undefined> {
+  try {
+    return (await builds().getBuild({ name: "sample#1" })).build?.state;
+  } catch {
+    return undefined;
+  }
+}
+
+test("from nothing to a green build; a second start is refused; Ctrl-C leaves no process; the next start knows it all", async () => {
+  const first = up("data");
+  const address = await untilUp(first);
+  expect(first.output()).toContain(`${address}/#code=`);
+  expect(first.output().match(/^ {4}npx ritmo .*/gm)).toHaveLength(3);
+  await expect.poll(sampleState, UP_WITHIN).toBe(BuildState.SUCCESS);
+  expect(context()).toMatchObject({ server: address, dataDir: join(folder, "data") });
+  expect(statSync(join(folder, "data/tokens.json")).mode & 0o777).toBe(0o600);
+
+  const second = up("data");
+  expect(await second.ended).toBe(1);
+  expect(second.output()).toBe(
+    `Ritmo is already running on this data folder: process ${first.child.pid}, ${address}. Stop it (Ctrl-C there, or kill ${first.child.pid}), or start with another RITMO_DATA_DIR.\n`,
+  );
+  const port = new URL(address).port;
+  const elsewhere = up("other", { RITMO_LISTEN: `127.0.0.1:${port}` });
+  expect(await elsewhere.ended).toBe(1);
+  expect(elsewhere.output()).toMatch(
+    new RegExp(`^Port ${port} is taken by .* \\(process \\d+\\)\\. Stop what uses it, or set RITMO_LISTEN`),
+  );
+
+  const { token } = context();
+  first.child.kill("SIGINT");
+  expect(await first.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+  expect(recorded("data")).toEqual([]);
+
+  const again = up("data");
+  await untilUp(again);
+  expect(context().token).toBe(token);
+  expect(await sampleState()).toBe(BuildState.SUCCESS);
+  expect((await builds().listBuilds({})).builds).toHaveLength(1);
+  again.child.kill("SIGTERM");
+  expect(await again.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+}, 120_000);
+
+test("what a killed parent left is ended by the next start, and what a killed part did goes on", async () => {
+  const first = up("killed");
+  await untilUp(first);
+  first.child.kill("SIGKILL");
+  await first.ended;
+  const left = recorded("killed").map(({ pid }) => pid);
+  expect(left.filter((pid) => identifyProcess(pid))).toHaveLength(2);
+
+  const second = up("killed");
+  await untilUp(second);
+  expect(second.output()).toContain("Ended what a killed start had left running: control plane, worker.");
+  expect(left.filter((pid) => identifyProcess(pid))).toEqual([]);
+
+  for (const { name, pid } of recorded("killed")) {
+    process.kill(pid, "SIGKILL");
+    await expect.poll(second.output, UP_WITHIN).toContain(`${name} ended (SIGKILL). Starting it again.`);
+  }
+  const postmaster = Number(readFileSync(join(folder, "killed/postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
+  process.kill(postmaster, "SIGKILL");
+  await expect.poll(second.output, UP_WITHIN).toContain("PostgreSQL ended. Starting it again.");
+  const { build } = await expect
+    .poll(
+      () =>
+        builds()
+          .createBuild({ requestId: crypto.randomUUID(), job: "sample" })
+          .catch(() => undefined),
+      UP_WITHIN,
+    )
+    .toBeDefined()
+    .then(() => builds().getBuild({ name: "sample#2" }));
+  expect(build?.number).toBe(2n);
+  await expect
+    .poll(
+      async () =>
+        (
+          await builds()
+            .getBuild({ name: "sample#2" })
+            .catch(() => undefined)
+        )?.build?.state,
+      UP_WITHIN,
+    )
+    .toBe(BuildState.SUCCESS);
+  second.child.kill("SIGINT");
+  expect(await second.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+}, 120_000);
