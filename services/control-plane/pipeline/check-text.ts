@@ -4,7 +4,7 @@ export const MAX_TEXT_BYTES = 512 * 1024;
 
 /**
  * What can be said before any parser sees the text: its size, its encoding, characters that no editor shows. Answers
- * the text to parse, in which every place is the same as in the original.
+ * the text to parse, in which every place is the same as an editor shows it.
  */
 export function checkText(original: string): { text: string; findings: Finding[] } {
   const bytes = Buffer.byteLength(original);
@@ -12,7 +12,7 @@ export function checkText(original: string): { text: string; findings: Finding[]
     const message = `the pipeline has ${bytes} bytes; at most ${MAX_TEXT_BYTES} (512 KiB) are allowed`;
     return { text: "", findings: [{ code: "too-large", message, fix: "split the pipeline", place: [0, 0] }] };
   }
-  const text = withoutTabs(original.replace(/^\uFEFF/, " "));
+  const text = withoutTabs(original.replace(/^\uFEFF/, ""));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
   const odd = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/.exec(text);
   if (!odd) return { text, findings: [] };

@@ -10,6 +10,7 @@ const WORDS: Partial<Record<YAMLError["code"], Words>> = {
   BAD_ALIAS: ["`*` begins a reference, and here none is named", QUOTE],
   TAG_RESOLVE_FAILED: ["`!` begins a tag, and there is no such tag", QUOTE],
   BLOCK_AS_IMPLICIT_KEY: ["a second `: ` on one line makes a mapping within a mapping", QUOTE],
+  BLOCK_IN_FLOW: ["a second `: ` makes a mapping within a mapping", QUOTE],
   BAD_DQ_ESCAPE: ["this escape is not one that double quotes know", "use single quotes, or write \\\\ for a backslash"],
   MULTIPLE_DOCS: ["a second document begins here", "remove the `---`; a pipeline is one document"],
   MISSING_CHAR: ["something is missing here"],
@@ -21,7 +22,8 @@ const WORDS: Partial<Record<YAMLError["code"], Words>> = {
 export function explainYaml(errors: readonly YAMLError[]): Finding[] {
   // Beyond its limits the parser loses its footing, and whatever else it says follows from that.
   const exhausted = errors.find((error) => error.code === "RESOURCE_EXHAUSTION");
-  return (exhausted ? [exhausted] : errors).map((error) => {
+  const said = exhausted ? [exhausted] : errors.filter(isFirstAtItsPlace);
+  return said.map((error) => {
     const [words, fix] = WORDS[error.code] ?? [];
     return {
       code: `yaml-${error.code.toLowerCase().replaceAll("_", "-")}`,
@@ -30,6 +32,11 @@ export function explainYaml(errors: readonly YAMLError[]): Finding[] {
       place: error.pos,
     };
   });
+}
+
+/** What else is said of a place follows from what was said first. */
+function isFirstAtItsPlace(error: YAMLError, index: number, errors: readonly YAMLError[]): boolean {
+  return errors[index - 1]?.pos[0] !== error.pos[0];
 }
 
 function fixOf({ code, message }: YAMLError): string | undefined {

@@ -77,7 +77,7 @@ export const command: Grammar = {
 export const duration: Grammar = {
   what: "a duration such as 90s, 15m or 2h",
   pattern: "^\\d{1,7}[smhd]$",
-  maxLength: 8,
+  maxLength: 32,
   check(text) {
     const seconds = durationSeconds(text);
     return seconds < 1 || seconds > 7 * DAY_SECONDS ? "is not between 1s and 7d" : undefined;
@@ -88,7 +88,7 @@ export const duration: Grammar = {
 export const size: Grammar = {
   what: "a size such as 512MiB or 4GiB",
   pattern: "^\\d{1,9}[KMGT]iB$",
-  maxLength: 12,
+  maxLength: 32,
   check(text) {
     const bytes = sizeBytes(text);
     return bytes < 1024 || bytes > 64 * UNIT_BYTES.TiB ? "is not between 1KiB and 64TiB" : undefined;
@@ -102,7 +102,7 @@ export const size: Grammar = {
 export const cpu: Grammar = {
   what: "a number of CPUs such as 2 or 0.5",
   pattern: "^\\d{1,4}(\\.\\d{1,3})?$",
-  maxLength: 8,
+  maxLength: 32,
   spelt: true,
   check(text) {
     const millis = cpuMillis(text);
@@ -176,6 +176,7 @@ function outsideWorkspace(text: string): string | undefined {
 }
 
 function mendDuration(text: string): string | undefined {
+  if (!Number.isNaN(durationSeconds(text))) return undefined;
   if (/^\d+$/.test(text)) return `write ${text}s, ${text}m or ${text}h`;
   const words = /^(\d+)\s*(s|m|h|d)[a-z]*$/i.exec(text);
   if (words) return `write ${words[1]}${words[2]?.toLowerCase()}`;

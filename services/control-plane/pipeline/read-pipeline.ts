@@ -38,7 +38,8 @@ function findAll(original: string, lines: LineCounter): { tree?: Tree; findings:
     return { findings };
   }
   const { tree, findings: found } = readTree(text, lines);
-  if (!tree) return { findings: found };
+  // What is too large is not looked at more closely.
+  if (!tree || found.some(({ code }) => code === "expansion-limit")) return { findings: found };
   const start = [0, Math.max(0, text.indexOf("\n"))] as const;
   if (tree.kind === "nothing") {
     const fix = "begin with `version: 1` and `steps:`";
