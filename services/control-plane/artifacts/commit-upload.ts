@@ -11,7 +11,7 @@ import { findUpload, type Holder, type Upload } from "./find-upload.ts";
  * ask to upload again. FAILED_PRECONDITION (LEASE_LOST).
  */
 export async function commitUpload(
-  { db, blobs }: ArtifactDeps,
+  { db, blobs, metrics }: ArtifactDeps & { metrics: { artifactBytes: { inc(by: number): void } } },
   workerId: string,
   request: CommitUploadRequest,
 ): Promise<void> {
@@ -21,6 +21,7 @@ export async function commitUpload(
   await assemble(blobs, upload, request.parts);
   await verify({ db, blobs }, upload);
   await publish({ db, blobs }, holder, upload);
+  metrics.artifactBytes.inc(upload.sizeBytes);
 }
 
 /** Turns what was sent into an object; harmless where that was done before. */

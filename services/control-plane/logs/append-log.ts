@@ -8,6 +8,7 @@ import type { LogChunk } from "./verify-chunk.ts";
 export interface AppendDeps {
   db: Pick<Db, "sql">;
   hints: Pick<Hints, "send">;
+  metrics: { logBytes: { inc(by: number): void } };
 }
 
 // Another writer of the same lease can win a race, but not for ever.
@@ -18,7 +19,11 @@ const MAX_RACES = 20;
  * already is compared and acknowledged again. Errors: FAILED_PRECONDITION (LEASE_LOST), OUT_OF_RANGE (LOG_GAP, with
  * `expected_offset`), DATA_LOSS (LOG_CONFLICT).
  */
-export async function appendLog({ db, hints }: AppendDeps, writer: LogWriter, chunks: LogChunk[]): Promise<number> {
+export async function appendLog(
+  { db, hints, metrics }: AppendDeps,
+  writer: LogWriter,
+  chunks: LogChunk[],
+): Promise<number> {
   let rest = chunks;
   let durable = 0;
   for (let races = 0; rest.length > 0; ) {
@@ -26,6 +31,7 @@ export async function appendLog({ db, hints }: AppendDeps, writer: LogWriter, ch
     const attemptId = await insertChunks(db.sql, writer, batch);
     if (attemptId !== undefined) {
       hints.send("log", attemptId);
+      metrics.logBytes.inc(batch.reduce((sum, chunk) => sum + chunk.rawLength, 0));
       durable = endOf(batch.at(-1) as LogChunk);
       rest = rest.slice(batch.length);
       continue;

@@ -16,7 +16,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The half of what workers may say that carries bytes: logs, artifacts, inputs. */
 export function workerBytes(
-  core: Pick<Core, "db" | "hints" | "blobs">,
+  core: Pick<Core, "db" | "hints" | "blobs" | "metrics">,
 ): Pick<ServiceImpl<typeof WorkerService>, BytesMethod> {
   return {
     appendLog: (requests, context) => appendStream(core, workerCallerOf(context).workerId, requests),

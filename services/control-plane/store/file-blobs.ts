@@ -14,7 +14,8 @@ const WRITING = "writing";
 
 /**
  * A folder as the blob store. An object appears under its name only whole and on the disk: it is written beside, synced
- * and renamed. The folder itself is never made here, so that a mount that went missing is not written under.
+ * and renamed. The folder is made at the start where only it is missing, and never later: a mount that went away
+ * under a running server is not written under.
  */
 export function openFileBlobs(folder: string): BlobStore {
   const pathOf = (key: string) => join(folder, OBJECTS, ...checkKey(key).split("/"));
@@ -112,6 +113,9 @@ async function* walk(root: string, at: string, prefix: string): AsyncGenerator<{
 }
 
 async function checkFolder(folder: string, needed: string[]): Promise<void> {
+  await mkdir(folder).catch(() => {
+    // There already, or not to be made: what follows says which.
+  });
   const found = await stat(folder).catch(unlessMissing);
   if (!found?.isDirectory()) {
     throw new Error(`RITMO_BLOB_DIR: ${folder} is not a folder; make it, or mount what belongs there.`);
