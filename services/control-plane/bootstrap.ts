@@ -1,6 +1,6 @@
+import { createWorker } from "./fleet/create-worker.ts";
 import { createToken } from "./identity/create-token.ts";
 import { makeSetupCode } from "./identity/make-setup-code.ts";
-import { createWorker } from "./fleet/create-worker.ts";
 import type { Db } from "./store/open-database.ts";
 
 /** What the all-in-one start needs to sign in the machine's own command line and worker. */

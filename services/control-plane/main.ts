@@ -14,17 +14,24 @@ const STOP_WITHIN_MS = 20_000;
 
 /** `ritmo server`: reads its settings, opens a replica, and ends it in order when it is told to. */
 async function main(argv: string[]): Promise<void> {
-  const { command, flags } = readArguments(argv, Object.values(CONTROL_PLANE_SETTINGS).map((s) => s.name));
+  const { command, flags } = readArguments(
+    argv,
+    Object.values(CONTROL_PLANE_SETTINGS).map((s) => s.name),
+  );
   const { values, read } = readSettings(CONTROL_PLANE_SETTINGS, process.env, flags);
   if (command === "config") return printSettings(read);
   const { databaseUrl } = values;
   if (databaseUrl === undefined) {
-    throw new SettingsError(["RITMO_DATABASE_URL: is missing; it names your PostgreSQL (`npm start` brings one of its own)"]);
+    throw new SettingsError([
+      "RITMO_DATABASE_URL: is missing; it names your PostgreSQL (`npm start` brings one of its own)",
+    ]);
   }
   const logger = openLogger("control-plane", values.logLevel);
   if (command === "bootstrap") return printJson(await withDatabase(databaseUrl, bootstrap));
   if (command === "new-setup-code") {
-    return printJson({ setupCode: await withDatabase(databaseUrl, (db) => makeSetupCode({ db }, { alsoWithTokens: true })) });
+    return printJson({
+      setupCode: await withDatabase(databaseUrl, (db) => makeSetupCode({ db }, { alsoWithTokens: true })),
+    });
   }
   const stopTracing = await startTracing("control-plane", process.env);
   const app = await openApp({ ...values, databaseUrl }, logger);
@@ -51,7 +58,8 @@ async function withDatabase<T>(url: string, run: (db: ReturnType<typeof openData
 
 function printSettings(read: ReadSetting[]): void {
   const width = Math.max(...read.map((setting) => setting.name.length));
-  for (const { name, shown, source } of read) process.stdout.write(`${name.padEnd(width)}  ${shown || "–"}  (${source})\n`);
+  for (const { name, shown, source } of read)
+    process.stdout.write(`${name.padEnd(width)}  ${shown || "–"}  (${source})\n`);
 }
 
 function printJson(value: unknown): void {
@@ -60,7 +68,10 @@ function printJson(value: unknown): void {
 
 main(process.argv.slice(2)).catch((reason: unknown) => {
   // What a person can mend is one line each; anything else is ours, and its stack helps.
-  const known = reason instanceof Error && (reason.name.endsWith("Error") || reason.name === "Refusal") && reason.name !== "TypeError";
+  const known =
+    reason instanceof Error &&
+    (reason.name.endsWith("Error") || reason.name === "Refusal") &&
+    reason.name !== "TypeError";
   const lines = known ? (reason as Error).message : ((reason as Error).stack ?? String(reason));
   process.stderr.write(`ritmo server: ${lines.split("\n").join("\nritmo server: ")}\n`);
   process.exit(1);

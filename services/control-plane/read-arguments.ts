@@ -11,7 +11,15 @@ export interface Arguments {
  * in lower case with dashes. Throws a SettingsError that names what is not known.
  */
 export function readArguments(argv: string[], settings: string[]): Arguments {
-  const byFlag = new Map(settings.map((name) => [`--${name.replace(/^RITMO_/, "").toLowerCase().replaceAll("_", "-")}`, name]));
+  const byFlag = new Map(
+    settings.map((name) => [
+      `--${name
+        .replace(/^RITMO_/, "")
+        .toLowerCase()
+        .replaceAll("_", "-")}`,
+      name,
+    ]),
+  );
   const flags: Record<string, string> = {};
   let command: string | undefined;
   for (let i = 0; i < argv.length; i++) {

@@ -1,7 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chmodSync } from "node:fs";
 import { type Attempt, BuildService, BuildState, StepState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import { LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import { expect, test, vi } from "vitest";
@@ -44,7 +43,10 @@ function witnessed(folder: string, attempt: number): string {
 
 /** Resolves when the attempt has written some lines, and is far from its end. */
 async function untilUnderWay(folder: string, attempt = 1): Promise<void> {
-  await vi.waitFor(() => expect(witnessed(folder, attempt).split("\n").length).toBeGreaterThan(10), { timeout: 20_000, interval: 20 });
+  await vi.waitFor(() => expect(witnessed(folder, attempt).split("\n").length).toBeGreaterThan(10), {
+    timeout: 20_000,
+    interval: 20,
+  });
 }
 
 async function attemptsOf(ritmo: Ritmo, build: string): Promise<Attempt[]> {

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ArtifactService } from "@ritmo/contract/ritmo/artifact/v1/artifact_pb.js";
@@ -88,15 +88,17 @@ test("a commit that fails is red at the right step with the right code, and one 
   expect(await readLog(ritmo, "story#2/ship")).toEqual(Buffer.from("shipped\n"));
   const { artifacts } = await ritmo.client(ArtifactService).listArtifacts({ build: green.name });
   const content = Buffer.from("made of good");
-  expect(artifacts.map(({ path, step, mode, sizeBytes, sha256 }) => ({ path, step, mode, sizeBytes, sha256 }))).toEqual([
-    {
-      path: "out/program",
-      step: "compile",
-      mode: 0o750,
-      sizeBytes: BigInt(content.length),
-      sha256: createHash("sha256").update(content).digest("hex"),
-    },
-  ]);
+  expect(artifacts.map(({ path, step, mode, sizeBytes, sha256 }) => ({ path, step, mode, sizeBytes, sha256 }))).toEqual(
+    [
+      {
+        path: "out/program",
+        step: "compile",
+        mode: 0o750,
+        sizeBytes: BigInt(content.length),
+        sha256: createHash("sha256").update(content).digest("hex"),
+      },
+    ],
+  );
   const bytes: Uint8Array[] = [];
   const id = artifacts[0]?.id ?? "";
   for await (const part of ritmo.client(ArtifactService).downloadArtifact({ id })) bytes.push(part.data);

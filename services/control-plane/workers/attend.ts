@@ -41,8 +41,7 @@ async function readRequests(
 ): Promise<void> {
   let stream: WorkerStream | undefined;
   try {
-    for await (const { message } of requests) {
-      if (signal.aborted) break;
+    for await (const { message } of untilAborted(requests, signal)) {
       if (!stream) {
         if (message.case !== "hello")
           throw new Refusal("invalid_argument", "HELLO_FIRST", "the first request must be Hello");
@@ -57,5 +56,16 @@ async function readRequests(
     }
   } finally {
     await stream?.close();
+  }
+}
+
+/** The requests, until there are no more or the signal aborts: a worker that never closes its side holds up nothing. */
+async function* untilAborted<T>(requests: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const end = aborted(signal).then(() => ({ done: true, value: undefined }) as const);
+  const iterator = requests[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await Promise.race([iterator.next(), end]);
+    if (next.done) return;
+    yield next.value;
   }
 }

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type AttendResponse,
@@ -32,7 +32,7 @@ export interface Attendance {
   renewals: Renewals;
 }
 
-type Message = Exclude<AttendResponse["message"], { case: undefined }>;
+type Message = Exclude<MessageInitShape<typeof AttendResponseSchema>["message"], undefined>;
 
 // Reports in a row that do not name a lease, before it is offered again, and before it is taken back.
 const OFFER_AGAIN_AFTER = 2;
@@ -112,7 +112,6 @@ export class WorkerStream {
     this.send({
       case: "welcome",
       value: {
-        $typeName: "ritmo.worker.v1.Welcome",
         sessionId: this.session.sessionId,
         resumeKey: this.session.resumeKey,
         leaseTtl: durationFromMs(core.config.leaseSeconds * 1000),
@@ -123,8 +122,7 @@ export class WorkerStream {
         pool: this.worker.pool,
       },
     });
-    if (this.orderedDrain)
-      this.send({ case: "drain", value: { $typeName: "ritmo.worker.v1.Drain", reason: this.session.drainReason } });
+    if (this.orderedDrain) this.send({ case: "drain", value: { reason: this.session.drainReason } });
     // An offer that was lost with the last stream.
     await this.offerAgain(missing);
     this.attending.draining = this.orderedDrain || this.ownDrain;
@@ -142,7 +140,7 @@ export class WorkerStream {
     this.attending.adjust(renewal.leases);
     this.send({
       case: "renewed",
-      value: { $typeName: "ritmo.worker.v1.Renewed", seq: report.seq, verdicts: verdicts.map(encodeVerdict) },
+      value: { seq: report.seq, verdicts: verdicts.map(encodeVerdict) },
     });
     this.followDrain(renewal.draining, renewal.drainReason);
     await this.chase(missing);
@@ -188,15 +186,15 @@ export class WorkerStream {
       held.stopSent = true;
       this.send({
         case: "stop",
-        value: { $typeName: "ritmo.worker.v1.StopStep", leaseId: lease.leaseId, reason: lease.cancelReason },
+        value: { leaseId: lease.leaseId, reason: lease.cancelReason },
       });
     }
   }
 
   private followDrain(draining: boolean, reason: string): void {
     if (draining !== this.orderedDrain) {
-      if (draining) this.send({ case: "drain", value: { $typeName: "ritmo.worker.v1.Drain", reason } });
-      else this.send({ case: "resume", value: { $typeName: "ritmo.worker.v1.Resume" } });
+      if (draining) this.send({ case: "drain", value: { reason } });
+      else this.send({ case: "resume", value: {} });
       this.orderedDrain = draining;
     }
     this.attending.draining = this.orderedDrain || this.ownDrain;
@@ -240,7 +238,7 @@ export class WorkerStream {
     const { stopping } = this.attendance.core;
     await aborted(AbortSignal.any([stopping, signal]));
     if (!stopping.aborted || signal.aborted) return;
-    this.send({ case: "move", value: { $typeName: "ritmo.worker.v1.Move", deadline: durationFromMs(MOVE_WITHIN_MS) } });
+    this.send({ case: "move", value: { deadline: durationFromMs(MOVE_WITHIN_MS) } });
     await sleep(MOVE_WITHIN_MS, signal);
     this.out.fail(new Refusal("unavailable", "STOPPING", "this replica stops; reconnect"));
   }
