@@ -1,0 +1,68 @@
+import { create } from "@bufbuild/protobuf";
+import { type Offer, OfferSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { recoverAttemptLogs } from "./attempt-logs.ts";
+import type { Executor } from "./executor/executor.ts";
+import { type AttemptEnd, type FinishParts, sealAttempt, tellResult } from "./finish-attempt.ts";
+import { type Hand, takeInHand } from "./hand.ts";
+import type { LeftAttempt } from "./journal/open-journal.ts";
+import { discardFolder } from "./workspace/discard-folder.ts";
+
+export interface AdoptParts extends FinishParts {
+  workDir: string;
+  executor: Executor;
+}
+
+/**
+ * Ends what earlier lives of this worker left running. A pipe died with the worker that read it, so nothing of it
+ * could go on; what it wrote until then is in the spool.
+ */
+export async function endLeftovers({ executor, log }: AdoptParts, left: LeftAttempt[]): Promise<void> {
+  for (const { leaseId, folders, remembered } of left) {
+    log.info({ leaseId }, "ending what an earlier life of this worker left");
+    await executor.endLeftovers({ leaseId, folders, remembered });
+  }
+}
+
+/** The hand of an attempt that was left: only its log and its result remain to be told. */
+export function takeUp(left: LeftAttempt): Hand {
+  const offer: Offer = left.offer ?? create(OfferSchema, { leaseId: left.leaseId });
+  const hand = takeInHand(offer);
+  hand.stage = "finishing";
+  return hand;
+}
+
+/**
+ * Tells the end of an attempt that was left: the one in the journal, or that the worker started anew. Begins when the
+ * control plane has said how far the logs are there. Never rejects.
+ */
+export async function adoptAttempt(parts: AdoptParts, hand: Hand, left: LeftAttempt): Promise<void> {
+  const { log, workDir } = parts;
+  const { leaseId, folders } = left;
+  try {
+    const durable = await durableOffsets(hand);
+    const logs = await recoverAttemptLogs(parts, hand, folders, durable);
+    try {
+      const finish = left.finish ?? (await sealAttempt(parts, hand, folders, logs, restarted()));
+      await tellResult(parts, hand, logs, finish);
+    } finally {
+      await logs.close();
+    }
+  } catch (reason) {
+    log.warn({ leaseId, reason: reason instanceof Error ? reason.message : String(reason) }, "an attempt was dropped");
+  }
+  await discardFolder(workDir, folders.root);
+}
+
+function durableOffsets(hand: Hand): Promise<{ step: number; prepare: number }> {
+  return new Promise((resolve, reject) => {
+    hand.onTold = (step, prepare) => resolve({ step, prepare });
+    hand.dropped.addEventListener("abort", () => reject(hand.dropped.reason), { once: true });
+  });
+}
+
+function restarted(): AttemptEnd {
+  const now = Date.now();
+  const message = "the worker was killed and started again while the step ran";
+  const end: AttemptEnd["end"] = { case: "broken", value: { reason: "WORKER_RESTARTED", message } };
+  return { end, startedAtMs: now, endedAtMs: now, failedEntry: 0, logIsWhole: false };
+}

@@ -1,0 +1,124 @@
+import { statfs } from "node:fs/promises";
+import { create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Capacity,
+  CapacitySchema,
+  type HeldAttempt,
+  HeldAttemptSchema,
+  type Offer,
+  type Verdict,
+} from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { bell } from "./bell.ts";
+import type { Machine } from "./detect-machine.ts";
+import { type Ending, GRACE_MS, type Hand, takeInHand } from "./hand.ts";
+
+/** The attempts that this worker has in hand, and what is left for more. */
+export interface Slots {
+  /** Takes an attempt in hand and begins it, or says why not. An attempt that is in hand already is accepted again. */
+  offer(offer: Offer): true | string;
+  /** Takes up an attempt of an earlier life. */
+  adopt(hand: Hand, work: Promise<void>): void;
+  find(leaseId: string): Hand | undefined;
+  held(): HeldAttempt[];
+  capacity(): Promise<Capacity>;
+  /** Does what the control plane says about each; what it does not know is dropped. */
+  judge(verdicts: Verdict[]): void;
+  stop(leaseId: string, reason: string, graceMs: number): void;
+  endAll(ending: Ending): void;
+  dropAll(reason: string): void;
+  draining: boolean;
+  /** Resolves when nothing is in hand. */
+  idle(): Promise<void>;
+  readonly count: number;
+}
+
+export interface SlotParts {
+  slots: number;
+  machine: Machine;
+  workDir: string;
+  run(hand: Hand): Promise<void>;
+  /** Why this worker can't run it, if it can't. */
+  refuses(offer: Offer): string | undefined;
+}
+
+/** An empty hand. */
+export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts): Slots {
+  const hands = new Map<string, Hand>();
+  const freed = bell();
+  const keep = (hand: Hand, work: Promise<void>) => {
+    hands.set(hand.leaseId, hand);
+    void work.finally(() => {
+      hands.delete(hand.leaseId);
+      freed.ring();
+    });
+  };
+  const stop = (leaseId: string, reason: string, graceMs: number) =>
+    hands.get(leaseId)?.end({ kind: "stopped", reason, graceMs });
+  const self: Slots = {
+    draining: false,
+    offer(offer) {
+      if (hands.has(offer.leaseId)) return true;
+      if (self.draining) return "the worker is draining";
+      if (hands.size >= slots) return "no slot is free";
+      const refusal = refuses(offer);
+      if (refusal) return refusal;
+      const hand = takeInHand(offer);
+      keep(hand, run(hand));
+      return true;
+    },
+    adopt: keep,
+    find: (leaseId) => hands.get(leaseId),
+    held: () => [...hands.values()].map(describe),
+    async capacity() {
+      const reserved = [...hands.values()].map(({ offer }) => offer.spec?.resources);
+      const sum = (pick: (r: NonNullable<(typeof reserved)[number]>) => number) =>
+        reserved.reduce((total, one) => total + (one ? pick(one) : 0), 0);
+      const disk = await statfs(workDir).catch(() => undefined);
+      return create(CapacitySchema, {
+        freeSlots: Math.max(0, slots - hands.size),
+        freeCpuMillis: Math.max(0, machine.cpus * 1000 - sum(({ cpuMillis }) => cpuMillis)),
+        freeMemoryBytes: BigInt(Math.max(0, machine.memoryBytes - sum(({ memoryBytes }) => Number(memoryBytes)))),
+        freeDiskBytes: disk ? BigInt(disk.bavail) * BigInt(disk.bsize) : 0n,
+      });
+    },
+    judge(verdicts) {
+      for (const { leaseId, verdict } of verdicts) {
+        const hand = hands.get(leaseId);
+        if (!hand) continue;
+        if (verdict.case === "unknown") hand.drop("the control plane does not know the lease");
+        else if (verdict.case === "stop") stop(leaseId, verdict.value.reason, graceOf(verdict.value.grace));
+        else if (verdict.case === "goOn") {
+          hand.told(Number(verdict.value.durableLogOffset), Number(verdict.value.durablePrepareOffset));
+        }
+      }
+    },
+    stop,
+    endAll(ending) {
+      for (const hand of hands.values()) hand.end(ending);
+    },
+    dropAll(reason) {
+      for (const hand of hands.values()) hand.drop(reason);
+    },
+    async idle() {
+      while (hands.size > 0) await freed.next();
+    },
+    get count() {
+      return hands.size;
+    },
+  };
+  return self;
+}
+
+/** The grace that a stop names, or the usual one. */
+export function graceOf(grace: Parameters<typeof durationMs>[0] | undefined): number {
+  return grace ? Math.max(0, durationMs(grace)) : GRACE_MS;
+}
+
+function describe(hand: Hand): HeldAttempt {
+  return create(HeldAttemptSchema, {
+    leaseId: hand.leaseId,
+    spooledOffset: BigInt(hand.spooled()),
+    stage: { case: hand.stage, value: {} },
+  });
+}

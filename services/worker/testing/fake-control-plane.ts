@@ -1,0 +1,361 @@
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { zstdDecompressSync } from "node:zlib";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { LogKind } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
+import {
+  type AppendLogRequest,
+  type AttendResponse,
+  AttendResponseSchema,
+  type BeginUploadRequest,
+  BeginUploadResponseSchema,
+  Codec,
+  type FinishStepRequest,
+  type Hello,
+  type InputFileSchema,
+  type Limits,
+  LimitsSchema,
+  type Mark,
+  type Offer,
+  OfferSchema,
+  type Report,
+  type Verdict,
+  VerdictSchema,
+} from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { expect } from "vitest";
+import { crc32c } from "../../process/crc32c.ts";
+import { type Call, refusal, servePeer } from "./serve-peer.ts";
+
+/** One attempt as the fake control plane sees it. */
+export interface FakeAttempt {
+  offer: Offer;
+  accepted: number;
+  declined: string | undefined;
+  stages: number[];
+  step: Buffer;
+  prepare: Buffer;
+  marks: Mark[];
+  chunks: number;
+  finish: FinishStepRequest | undefined;
+  finishes: number;
+  /** No effect of it is accepted any more. */
+  lost: boolean;
+  stop: { reason: string; graceMs: number } | undefined;
+  uploads: Map<string, { id: string; request: BeginUploadRequest; bytes: Buffer; committed: boolean }>;
+  inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
+}
+
+/** What a test makes the peer do wrong. */
+export interface Switches {
+  /** Stores and does not acknowledge. */
+  loseAcks: boolean;
+  /** Records a finish and breaks the call instead of answering. */
+  loseFinishAnswers: number;
+  /** Ends each Attend right after Welcome. */
+  breakAttend: boolean;
+  /** Reports get no answer. */
+  silent: boolean;
+  /** Every log chunk is refused with this reason, so many times. */
+  refuseChunks: { reason: string; times: number } | undefined;
+  /** Breaks an AppendLog stream after so many chunks. */
+  breakLogAfter: number | undefined;
+  /** Chunks wait so long for their acknowledgement. */
+  ackDelayMs: number;
+}
+
+export interface FakeControlPlane extends AsyncDisposable {
+  address: string;
+  token: string;
+  switches: Switches;
+  attempts: Map<string, FakeAttempt>;
+  hellos: Hello[];
+  reports: Report[];
+  syncs: number;
+  limits: Limits;
+  /** Whether a stream is open. */
+  attached(): boolean;
+  /** Offers a step to the worker that attends. */
+  offer(step: Partial<StepInit>, more?: MessageInitShape<typeof OfferSchema>): FakeAttempt;
+  say(message: MessageInitShape<typeof AttendResponseSchema>["message"]): void;
+  finished(attempt: FakeAttempt): Promise<FinishStepRequest>;
+  /** Breaks every open stream, as a network does. */
+  breakStreams(): void;
+  /** Ends the current Attend stream with a refusal. */
+  refuseStream(code: number, reason: string): void;
+  /** Forgets the session, as after the worker was away for too long. */
+  forgetSession(): void;
+}
+
+type StepInit = NonNullable<MessageInitShape<typeof OfferSchema>["spec"]>;
+
+export interface FakeOptions {
+  leaseTtlMs?: number;
+  reportEveryMs?: number;
+  limits?: MessageInitShape<typeof LimitsSchema>;
+}
+
+/**
+ * A control plane in memory: the worker's port on a real socket, with the rules of the contract as far as a worker
+ * can tell, and switches for what goes wrong between the two.
+ */
+export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeControlPlane> {
+  const { leaseTtlMs = 20_000, reportEveryMs = 100 } = options;
+  const attempts = new Map<string, FakeAttempt>();
+  const token = `rw_${randomBytes(32).toString("base64url")}`;
+  const limits = create(LimitsSchema, {
+    maxMessageBytes: 1024 * 1024,
+    maxChunkBytes: 256 * 1024,
+    maxInflightBytes: 4n * 1024n * 1024n,
+    maxLogBytes: 1024n ** 3n,
+    maxArtifactBytes: 1024n ** 3n,
+    maxArtifacts: 1000,
+    ...options.limits,
+  });
+  const switches: Switches = {
+    loseAcks: false,
+    loseFinishAnswers: 0,
+    breakAttend: false,
+    silent: false,
+    refuseChunks: undefined,
+    breakLogAfter: undefined,
+    ackDelayMs: 0,
+  };
+  let session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
+  let attend: Call | undefined;
+
+  const held = (leaseId: string): FakeAttempt => {
+    const attempt = attempts.get(leaseId);
+    if (!attempt || attempt.lost || attempt.finish) throw refusal(9, "LEASE_LOST");
+    return attempt;
+  };
+  const verdict = (leaseId: string): Verdict => {
+    const attempt = attempts.get(leaseId);
+    if (!attempt || attempt.lost || attempt.finish) {
+      return create(VerdictSchema, { leaseId, verdict: { case: "unknown", value: {} } });
+    }
+    if (attempt.stop) {
+      const { reason, graceMs } = attempt.stop;
+      const stop = { leaseId, reason, grace: durationFromMs(graceMs) };
+      return create(VerdictSchema, { leaseId, verdict: { case: "stop", value: stop } });
+    }
+    const value = {
+      durableLogOffset: BigInt(attempt.step.length),
+      durablePrepareOffset: BigInt(attempt.prepare.length),
+    };
+    return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value } });
+  };
+  const welcome = (hello: Hello): MessageInitShape<typeof AttendResponseSchema>["message"] => ({
+    case: "welcome",
+    value: {
+      sessionId: session.id,
+      resumeKey: session.key,
+      leaseTtl: durationFromMs(leaseTtlMs),
+      reportEvery: durationFromMs(reportEveryMs),
+      limits,
+      verdicts: hello.held.map(({ leaseId }) => verdict(leaseId)),
+      workerName: "w1",
+      pool: "default",
+    },
+  });
+  const uploadOf = (attempt: FakeAttempt, artifactId: string) => {
+    const upload = [...attempt.uploads.values()].find(({ id }) => id === artifactId);
+    if (!upload) throw refusal(5, "UPLOAD_MISSING");
+    return upload;
+  };
+
+  const peer = await servePeer(token, {
+    attend(call) {
+      call.on("data", ({ message }) => {
+        if (message.case === "hello") {
+          self.hellos.push(message.value);
+          if (message.value.sessionId && message.value.sessionId !== session.id) {
+            call.fail(refusal(9, "SESSION_GONE"));
+            return;
+          }
+          attend?.fail(refusal(10, "SUPERSEDED"));
+          attend = call;
+          call.write(create(AttendResponseSchema, { message: welcome(message.value) } as never));
+          if (switches.breakAttend) call.break();
+        } else if (message.case === "report") {
+          self.reports.push(message.value);
+          if (switches.silent) return;
+          const renewed = {
+            seq: message.value.seq,
+            verdicts: message.value.held.map((h: { leaseId: string }) => verdict(h.leaseId)),
+          };
+          call.write(create(AttendResponseSchema, { message: { case: "renewed", value: renewed } } as never));
+        } else if (message.case === "accepted") {
+          const attempt = attempts.get(message.value.leaseId);
+          if (attempt) attempt.accepted++;
+        } else if (message.case === "declined") {
+          const attempt = attempts.get(message.value.leaseId);
+          if (attempt) attempt.declined = message.value.reason;
+        }
+      });
+      call.on("over", () => {
+        if (attend === call) attend = undefined;
+      });
+    },
+    sync({ sessionId, report, accepted }) {
+      self.syncs++;
+      if (sessionId !== session.id) throw refusal(9, "SESSION_GONE");
+      for (const { leaseId } of accepted) {
+        const attempt = attempts.get(leaseId);
+        if (attempt) attempt.accepted++;
+      }
+      const known = new Set(report?.held.map(({ leaseId }) => leaseId));
+      const offers = [...attempts.values()].filter((a) => !a.finish && !known.has(a.offer.leaseId)).map((a) => a.offer);
+      return { renewed: { seq: report?.seq ?? 0n, verdicts: [...known].map(verdict) }, offers };
+    },
+    startStep({ leaseId, stage }) {
+      held(leaseId).stages.push(stage);
+      return {};
+    },
+    appendLog(call) {
+      let chunks = 0;
+      call.on("data", async (request: AppendLogRequest) => {
+        try {
+          const refused = switches.refuseChunks;
+          if (refused && refused.times-- > 0) throw refusal(15, refused.reason);
+          const durable = append(held(request.leaseId), request);
+          if (switches.breakLogAfter !== undefined && ++chunks >= switches.breakLogAfter) return call.break();
+          if (switches.loseAcks) return;
+          if (switches.ackDelayMs) await new Promise((resolve) => setTimeout(resolve, switches.ackDelayMs));
+          call.write({ leaseId: request.leaseId, kind: request.kind, durableOffset: BigInt(durable) } as never);
+        } catch (reason) {
+          call.fail(reason as Error);
+        }
+      });
+    },
+    beginUpload(request) {
+      const attempt = held(request.leaseId);
+      const known = attempt.uploads.get(request.path);
+      const same = known && Buffer.from(known.request.sha256).equals(request.sha256);
+      const upload = same ? known : { id: `art_${randomUUID()}`, request, bytes: Buffer.alloc(0), committed: false };
+      attempt.uploads.set(request.path, upload);
+      const there = upload.committed || (same && upload.bytes.length === Number(request.sizeBytes));
+      const how = there
+        ? { case: "alreadyThere" as const, value: {} }
+        : { case: "sendHere" as const, value: { offset: BigInt(upload.bytes.length) } };
+      return create(BeginUploadResponseSchema, { artifactId: upload.id, how } as never);
+    },
+    sendArtifact(call) {
+      let upload: ReturnType<typeof uploadOf> | undefined;
+      call.on("data", ({ message }) => {
+        if (message.case === "head") {
+          upload = uploadOf(held(message.value.leaseId), message.value.artifactId);
+          upload.bytes = upload.bytes.subarray(0, Number(message.value.offset));
+        } else if (upload) upload.bytes = Buffer.concat([upload.bytes, message.value]);
+      });
+      call.on("end", () => call.answer({ storedBytes: BigInt(upload?.bytes.length ?? 0) }));
+    },
+    commitUpload({ leaseId, artifactId }) {
+      const upload = uploadOf(held(leaseId), artifactId);
+      const digest = createHash("sha256").update(upload.bytes).digest();
+      if (!digest.equals(upload.request.sha256)) throw refusal(15, "DIGEST_MISMATCH");
+      upload.committed = true;
+      return {};
+    },
+    listInputs({ leaseId }) {
+      return { files: held(leaseId).inputs.map(({ bytes: _bytes, ...file }) => file) };
+    },
+    fetchInput({ leaseId, artifactId, offset }) {
+      const input = held(leaseId).inputs.find((one) => one.artifactId === artifactId);
+      if (!input) throw refusal(5, "INPUT_MISSING");
+      return [{ data: input.bytes.subarray(Number(offset)) }];
+    },
+    finishStep(request) {
+      const attempt = attempts.get(request.leaseId);
+      if (attempt) attempt.finishes++;
+      if (attempt?.finish?.resultId === request.resultId) return {};
+      if (attempt?.finish) throw refusal(6, "RESULT_CONFLICT");
+      const known = held(request.leaseId);
+      if (Number(request.finalOffset) > known.step.length) throw refusal(9, "LOG_BEHIND");
+      known.finish = request;
+      if (switches.loseFinishAnswers-- > 0) throw refusal(14, "");
+      return {};
+    },
+  });
+
+  const self: FakeControlPlane = {
+    address: peer.address,
+    token,
+    switches,
+    attempts,
+    hellos: [],
+    reports: [],
+    syncs: 0,
+    limits,
+    attached: () => attend !== undefined,
+    offer(step, more = {}) {
+      const offer = create(OfferSchema, {
+        leaseId: randomUUID(),
+        attemptId: "att_1",
+        stepId: "stp_1",
+        buildId: "bld_1",
+        attempt: 1,
+        build: { number: 7n, job: "hello", branch: "main", url: "http://127.0.0.1:7480/jobs/hello/builds/7" },
+        traceContext: { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+        ...more,
+        spec: { name: "test", checkout: false, ...step },
+      } as MessageInitShape<typeof OfferSchema>);
+      const attempt: FakeAttempt = {
+        offer,
+        accepted: 0,
+        declined: undefined,
+        stages: [],
+        step: Buffer.alloc(0),
+        prepare: Buffer.alloc(0),
+        marks: [],
+        chunks: 0,
+        finish: undefined,
+        finishes: 0,
+        lost: false,
+        stop: undefined,
+        uploads: new Map(),
+        inputs: [],
+      };
+      attempts.set(offer.leaseId, attempt);
+      self.say({ case: "offer", value: offer });
+      return attempt;
+    },
+    say(message) {
+      attend?.write(create(AttendResponseSchema, { message } as never) as AttendResponse);
+    },
+    async finished(attempt) {
+      await expect.poll(() => attempt.finish, { timeout: 20_000, interval: 10 }).toBeDefined();
+      return attempt.finish as FinishStepRequest;
+    },
+    breakStreams: () => peer.breakStreams(),
+    refuseStream: (code, reason) => attend?.fail(refusal(code, reason)),
+    forgetSession() {
+      session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
+      for (const attempt of attempts.values()) attempt.lost = true;
+      attend?.break();
+    },
+    [Symbol.asyncDispose]: () => peer.close(),
+  };
+  return self;
+}
+
+/** Makes a chunk durable and answers the end, as the contract says it: a repeat is acknowledged, a gap is refused. */
+function append(attempt: FakeAttempt, request: AppendLogRequest): number {
+  const raw = request.codec === Codec.ZSTD ? zstdDecompressSync(request.data) : Buffer.from(request.data);
+  if (raw.length !== request.rawLength || crc32c(raw) !== request.crc32c) throw refusal(15, "LOG_CORRUPT");
+  if (raw.reduce((count, byte) => count + (byte === 10 ? 1 : 0), 0) !== request.lines) throw refusal(15, "LOG_CORRUPT");
+  const which = request.kind === LogKind.PREPARE ? "prepare" : "step";
+  const offset = Number(request.offset);
+  const end = attempt[which].length;
+  if (offset > end) throw refusal(11, "LOG_GAP", { expected_offset: String(end) });
+  const known = attempt[which].subarray(offset, offset + raw.length);
+  if (!raw.subarray(0, known.length).equals(known)) throw refusal(15, "LOG_CONFLICT");
+  for (const mark of request.marks) {
+    if (mark.offset < request.offset || mark.offset > request.offset + BigInt(raw.length)) throw refusal(3, "MARKS");
+  }
+  if (offset + raw.length > end) attempt[which] = Buffer.concat([attempt[which], raw.subarray(end - offset)]);
+  if (which === "step") {
+    attempt.marks.push(...request.marks);
+    attempt.chunks++;
+  }
+  return attempt[which].length;
+}
