@@ -62,7 +62,7 @@ export interface Peer {
 export async function servePeer(token: string, handlers: Handlers): Promise<Peer> {
   const server = new Server({ "grpc.max_receive_message_length": 2 * 1024 * 1024 });
   const open = new Set<Call>();
-  const definition: { -readonly [name: string]: ServiceDefinition[string] } = {};
+  const definition: Record<string, ServiceDefinition[string]> = {};
   const implementation: UntypedServiceImplementation = {};
   for (const method of WorkerService.methods) {
     const kind = method.methodKind;
