@@ -26,9 +26,9 @@ export async function plantJob(sql: Sql, name: string, orgId = "org_default"): P
 export async function plantBuild(
   sql: Sql,
   jobId: string,
-  row: { state?: string; commit?: string; branch?: string } = {},
+  row: { state?: string; commit?: string; branch?: string; atMs?: number } = {},
 ): Promise<string> {
-  const id = newId("bld");
+  const id = newId("bld", row.atMs);
   const state = row.state ?? "running";
   const commit = row.commit ?? (state === "pending" ? null : "a".repeat(40));
   await sql`

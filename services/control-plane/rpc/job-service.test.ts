@@ -213,14 +213,15 @@ test("another organization has jobs of its own", async () => {
   const stranger = as(await plantOrganization(fresh.db.sql, "stranger"));
   expect((await stranger.listJobs({})).jobs).toEqual([]);
   for (const call of [
-    stranger.getJob({ name: "hello" }),
-    stranger.deleteJob({ requestId: randomUUID(), name: "hello" }),
-    stranger.updateJob({
-      requestId: randomUUID(),
-      name: "hello",
-      job: { paused: true },
-      updateMask: { paths: ["paused"] },
-    }),
+    () => stranger.getJob({ name: "hello" }),
+    () => stranger.deleteJob({ requestId: randomUUID(), name: "hello" }),
+    () =>
+      stranger.updateJob({
+        requestId: randomUUID(),
+        name: "hello",
+        job: { paused: true },
+        updateMask: { paths: ["paused"] },
+      }),
   ])
-    expect(await refusalOf(call)).toMatchObject({ code: "NotFound" });
+    expect(await refusalOf(call())).toMatchObject({ code: "NotFound" });
 });
