@@ -19,7 +19,7 @@ export interface Cli {
 
 /** What a verb gets: its options as commander read them. Answers the exit code where it is not 0. */
 // biome-ignore lint/suspicious/noExplicitAny: the shape of options is commander's to say, each verb names its own.
-type Verb = (cli: Cli, options: any, args: string[]) => Promise<number | undefined | void>;
+type Verb = (cli: Cli, options: any, args: string[]) => Promise<unknown>;
 
 /** Binds a verb, which is loaded only when it is called, to a command, which then takes the global options too. */
 export function bind(cli: Cli, command: Command, load: () => Promise<Verb>): Command {
@@ -35,7 +35,8 @@ export function bindAlone(cli: Cli, command: Command, load: () => Promise<Verb>)
     cli.flags = Object.fromEntries(flags);
     const verb = await load();
     const args = command.processedArgs.flat().filter((arg): arg is string => arg !== undefined);
-    cli.exitCode = (await verb(cli, command.opts(), args)) ?? 0;
+    const code = await verb(cli, command.opts(), args);
+    cli.exitCode = typeof code === "number" ? code : 0;
   });
 }
 

@@ -43,7 +43,7 @@ export function readContexts(env: Record<string, string | undefined>): Contexts 
   try {
     text = readFileSync(path, "utf8");
   } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).code === "ENOENT") return { contexts: {} };
+    if ((reason as NodeJS.ErrnoException).code === "ENOENT") return { contexts: noContexts() };
     throw new CliError(EXIT.error, `The file of contexts can't be read: ${(reason as Error).message}`);
   }
   const found = parse(text);
@@ -54,14 +54,18 @@ export function readContexts(env: Record<string, string | undefined>): Contexts 
   );
 }
 
+/** Without a prototype, so that no name finds what every object has. */
+function noContexts(): Contexts["contexts"] {
+  return Object.create(null);
+}
+
 function parse(text: string): Contexts | undefined {
   try {
     const value = JSON.parse(text) as Contexts;
     const sound = Object.values(value.contexts).every(
       (c) => typeof c.server === "string" && ["string", "undefined"].includes(typeof c.token),
     );
-    // Without a prototype, so that no name finds what every object has.
-    return sound ? { ...value, contexts: Object.assign(Object.create(null), value.contexts) } : undefined;
+    return sound ? { ...value, contexts: Object.assign(noContexts(), value.contexts) } : undefined;
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
 import type { Cli } from "./cli.ts";
-import { EXIT } from "./exit-codes.ts";
+import { CliError, EXIT } from "./exit-codes.ts";
 import { type Io, OutputClosed } from "./io.ts";
 import { neutraliseLines } from "./neutralise.ts";
 import { NOUNS } from "./nouns.ts";
@@ -45,7 +45,7 @@ async function parse(argv: string[], cli: Cli): Promise<void> {
 async function failed(reason: unknown, { io, server }: Cli): Promise<number> {
   if (reason instanceof OutputClosed) return EXIT.good;
   if (reason instanceof CommanderError) return reason.exitCode === 0 ? EXIT.good : EXIT.usage;
-  if (io.signal.aborted) return EXIT.interrupted;
+  if (io.signal.aborted && !(reason instanceof CliError)) return EXIT.interrupted;
   const { explainError } = await import("./explain-error.ts");
   const { text, exitCode } = explainError(reason, server);
   await io.stderr.write(`ritmo: ${neutraliseLines(text)}\n`);

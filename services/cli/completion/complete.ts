@@ -40,6 +40,7 @@ function asCandidates(names: string[]): Candidate[] {
 }
 
 function takesValue(options: readonly Option[], word: string | undefined): Option | undefined {
+  if (!word?.startsWith("-")) return undefined;
   return options.find((option) => option.required && (option.long === word || option.short === word));
 }
 

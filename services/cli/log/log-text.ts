@@ -2,7 +2,7 @@
 
 // CSI; then OSC, DCS, SOS, PM and APC up to their end; then any other escape of two characters (ECMA-48).
 const ESCAPES = /\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^[\]PX^_\x1b]/g;
-const UNFINISHED = /(?:\x1b(?:\[[0-9:;<=>?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?|\r)$/;
+const UNFINISHED = /(?:\x1b(?:\[[0-9:;<=>?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?|\r+)$/;
 const CONTROLS = /[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 const LONGEST_UNFINISHED = 4096;
 

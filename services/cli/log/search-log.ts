@@ -56,10 +56,7 @@ interface Hit {
 
 async function printHit(io: Io, { key, json }: Search, { line, text, matchStart, matchEnd }: Hit): Promise<void> {
   if (json) return printNdjson(io, { type: "hit", step: key, line: Number(line), text });
-  const shown = [
-    neutralise(text.slice(0, matchStart)),
-    paint(io, "red", neutralise(text.slice(matchStart, matchEnd))),
-    neutralise(text.slice(matchEnd)),
-  ].join("");
+  const part = (from: number, to?: number) => neutralise(text.slice(from, to).replaceAll("\t", "  "));
+  const shown = `${part(0, matchStart)}${paint(io, "red", part(matchStart, matchEnd))}${part(matchEnd)}`;
   await io.stdout.write(`${key ? `${neutralise(key)}:` : ""}${line}:${shown}\n`);
 }
