@@ -37,7 +37,8 @@ function readNeeds(
         fix: "remove it",
         place: item.place,
       });
-    } else if (position === undefined) findings.push(unknownStep("unknown-need", name, positions.keys(), item.place));
+    } else if (position === undefined)
+      findings.push(unknownStep("unknown-need", name, positions, item.place, findings));
     else if (found.has(position)) {
       const message = `\`${name}\` is needed twice here`;
       findings.push({ code: "duplicate-need", message, fix: "remove one of them", place: item.place });
@@ -46,8 +47,17 @@ function readNeeds(
   return [...found].map(([to, place]) => ({ to, place }));
 }
 
-function unknownStep(code: string, name: string, names: Iterable<string>, place: Place): Finding {
-  const likely = nearest(name, names);
+// Ten thousand names that are not there, each compared with ten thousand that are, would take minutes.
+const MAX_COMPARED = 100;
+
+function unknownStep(
+  code: string,
+  name: string,
+  positions: ReadonlyMap<string, number>,
+  place: Place,
+  findings: readonly Finding[],
+): Finding {
+  const likely = findings.length < MAX_COMPARED ? nearest(name, positions.keys()) : undefined;
   const fix = likely ? `did you mean \`${likely}\`?` : "add that step, or remove this";
   return { code, message: `there is no step \`${name}\``, fix, place };
 }
@@ -65,7 +75,7 @@ function checkInputs(
       const name = textOf(wanted);
       if (!wanted || name === undefined) continue;
       const to = positions.get(name);
-      if (to === undefined) findings.push(unknownStep("unknown-input", name, positions.keys(), wanted.place));
+      if (to === undefined) findings.push(unknownStep("unknown-input", name, positions, wanted.place, findings));
       else asked.push({ from, to, place: wanted.place, name });
     }
   });

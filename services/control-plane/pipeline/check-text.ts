@@ -13,6 +13,8 @@ export function checkText(original: string): { text: string; findings: Finding[]
     return { text: "", findings: [{ code: "too-large", message, fix: "split the pipeline", place: [0, 0] }] };
   }
   const text = withoutTabs(original.replace(/^\uFEFF/, ""));
+  const hostile = findHostile(text);
+  if (hostile) return { text, findings: [hostile] };
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
   const odd = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/.exec(text);
   if (!odd) return { text, findings: [] };
@@ -23,6 +25,26 @@ export function checkText(original: string): { text: string; findings: Finding[]
   }
   const message = `a control character (0x${odd[0].charCodeAt(0).toString(16).padStart(2, "0")}) stands here`;
   return { text, findings: [{ code: "control-character", message, fix: "remove it", place }] };
+}
+
+// Far more than any pipeline or script has, and little enough for the parser, which takes a kilobyte for each.
+const MAX_OPEN_BRACKETS = 2000;
+
+/** What would make the parser use seconds and hundreds of megabytes: nesting and commas without end. */
+function findHostile(text: string): Finding | undefined {
+  const run = /(?:[-?:] ){1000}|(?:,\s*){1000}/.exec(text);
+  const start = run?.index ?? tooManyOpen(text);
+  if (start === undefined) return undefined;
+  return { code: "too-deep", message: "this is nested too deeply", place: [start, start + 1] };
+}
+
+function tooManyOpen(text: string): number | undefined {
+  let open = 0;
+  for (const { 0: bracket, index } of text.matchAll(/[[\]{}]/g)) {
+    open += bracket === "[" || bracket === "{" ? 1 : open > 0 ? -1 : 0;
+    if (open > MAX_OPEN_BRACKETS) return index;
+  }
+  return undefined;
 }
 
 /** JSON may be indented with tabs, YAML may not; within JSON a tab is never part of a string. */

@@ -1,14 +1,17 @@
 import type { Node, Scalar } from "yaml";
 import {
   type Alias,
+  Composer,
+  type CST,
   isAlias,
   isMap,
   isScalar,
   isSeq,
   type LineCounter,
   type Pair,
-  parseDocument,
+  Parser,
   type YAMLMap,
+  YAMLParseError,
 } from "yaml";
 import { explainYaml } from "./explain-yaml.ts";
 import type { Finding, Place } from "./finding.ts";
@@ -17,25 +20,45 @@ import type { Entry, MapTree, Tree } from "./tree.ts";
 // What aliases and merges may add to what is written: enough for ten thousand steps that share a dozen settings.
 const MAX_EXPANDED_NODES = 500_000;
 const MAX_DEPTH = 64;
+const MAX_SYNTAX_ERRORS = 100;
 
 /**
  * Reads YAML 1.2 (core schema, merge keys) into a tree with places. An error of syntax leaves no tree, since nothing
  * after it can be trusted; everything else is found at once.
  */
 export function readTree(text: string, lineCounter: LineCounter): { tree?: Tree; findings: Finding[] } {
-  const document = parseDocument(text, {
-    lineCounter,
-    prettyErrors: false,
-    // Checked below in linear time.
-    uniqueKeys: false,
-    resolveKnownTags: false,
-    logLevel: "error",
-  });
+  const document = parse(text, lineCounter);
+  if (!document) return { tree: { kind: "nothing", place: [0, 0], size: 1 }, findings: [] };
   const findings = explainYaml([...document.errors, ...document.warnings]);
   if (document.errors.length > 0) return { findings };
   const reader: Reader = { findings, anchors: new Map(), expanded: 0 };
   const root = document.contents as Node | null;
   return { tree: toTree(reader, root, [0, 0], 0), findings };
+}
+
+/** As parseDocument of `yaml` does it, but that a flood of errors ends it. */
+function parse(text: string, lineCounter: LineCounter) {
+  const composer = new Composer({
+    lineCounter,
+    // Checked below in linear time.
+    uniqueKeys: false,
+    resolveKnownTags: false,
+  });
+  const tokens = untilTooMany(new Parser(lineCounter.addNewLine).parse(text));
+  const [document, second] = composer.compose(tokens, true, text.length);
+  if (second) {
+    const place: [number, number] = [second.range[0], second.range[1]];
+    document?.errors.push(new YAMLParseError(place, "MULTIPLE_DOCS", "a second document begins here"));
+  }
+  return document;
+}
+
+function* untilTooMany(tokens: Iterable<CST.Token>): Generator<CST.Token, void> {
+  let errors = 0;
+  for (const token of tokens) {
+    yield token;
+    if (token.type === "error" && ++errors > MAX_SYNTAX_ERRORS) return;
+  }
 }
 
 interface Reader {
