@@ -12,10 +12,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { arch, platform } from "node:os";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
+import { freePort } from "../process/free-port.ts";
 import { sleep } from "../process/wait.ts";
 import { endLeftover } from "./end-leftover.ts";
 import { makeData } from "./make-data.ts";
@@ -184,14 +184,4 @@ async function becomesReady(adminUrl: string, ended: Promise<void>): Promise<boo
 function cause(text: string): string {
   const lines = text.trim().split("\n");
   return lines.findLast((line) => /FATAL|PANIC|error:/.test(line)) ?? lines.at(-1) ?? "";
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { freePort } from "../process/free-port.ts";
 import type { ListenAddress } from "../process/setting-kinds.ts";
 import { portOwner } from "./port-owner.ts";
 import { UpProblem } from "./up-problem.ts";
@@ -8,14 +9,19 @@ import { UpProblem } from "./up-problem.ts";
  * UpProblem that names the setting and, where it can be told, the process in the way.
  */
 export async function claimPort(setting: string, { host, port }: ListenAddress): Promise<ListenAddress> {
+  try {
+    if (port === 0) return { host, port: await freePort(host) };
+    await listenOnce(host, port);
+    return { host, port };
+  } catch (reason) {
+    throw problem(setting, { host, port }, reason as NodeJS.ErrnoException);
+  }
+}
+
+function listenOnce(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", (reason: NodeJS.ErrnoException) => reject(problem(setting, { host, port }, reason)));
-    server.listen({ host, port, exclusive: true }, () => {
-      const address = server.address();
-      const taken = typeof address === "object" && address ? address.port : port;
-      server.close(() => resolve({ host, port: taken }));
-    });
+    const server = createServer().once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });
 }
 

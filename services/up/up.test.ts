@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,13 +79,21 @@ function mentions(pid: number, place: string): boolean {
   }
 }
 
-const context = () => JSON.parse(readFileSync(join(folder, "config/ritmo/contexts.json"), "utf8")).contexts.local;
+interface Context {
+  server: string;
+  token: string;
+  dataDir: string;
+}
+function context(dataDir: string): Context {
+  const { contexts } = JSON.parse(readFileSync(join(folder, "config/ritmo/contexts.json"), "utf8"));
+  return Object.values<Context>(contexts).find((one) => one.dataDir === join(folder, dataDir)) as Context;
+}
 const recorded = (dataDir: string): { name: string; pid: number }[] =>
   JSON.parse(readFileSync(join(folder, dataDir, "processes.json"), "utf8"));
 
 /** As the command line does: the address and the token that `up` wrote. */
-function builds() {
-  const { server, token } = context();
+function builds(dataDir: string) {
+  const { server, token } = context(dataDir);
   const authorize = createConnectTransport({
     baseUrl: server,
     httpVersion: "1.1",
@@ -98,9 +107,9 @@ function builds() {
   return createClient(BuildService, authorize);
 }
 
-async function sampleState(): Promise<BuildState | undefined> {
+async function stateOf(dataDir: string, name: string): Promise<BuildState | undefined> {
   try {
-    return (await builds().getBuild({ name: "sample#1" })).build?.state;
+    return (await builds(dataDir).getBuild({ name })).build?.state;
   } catch {
     return undefined;
   }
@@ -111,8 +120,8 @@ test("from nothing to a green build; a second start is refused; Ctrl-C leaves no
   const address = await untilUp(first);
   expect(first.output()).toContain(`${address}/#code=`);
   expect(first.output().match(/^ {4}npx ritmo .*/gm)).toHaveLength(3);
-  await expect.poll(sampleState, UP_WITHIN).toBe(BuildState.SUCCESS);
-  expect(context()).toMatchObject({ server: address, dataDir: join(folder, "data") });
+  await expect.poll(() => stateOf("data", "sample#1"), UP_WITHIN).toBe(BuildState.SUCCESS);
+  expect(context("data")).toMatchObject({ server: address, dataDir: join(folder, "data") });
   expect(statSync(join(folder, "data/tokens.json")).mode & 0o777).toBe(0o600);
 
   const second = up("data");
@@ -127,7 +136,7 @@ test("from nothing to a green build; a second start is refused; Ctrl-C leaves no
     new RegExp(`^Port ${port} is taken by .* \\(process \\d+\\)\\. Stop what uses it, or set RITMO_LISTEN`),
   );
 
-  const { token } = context();
+  const { token } = context("data");
   first.child.kill("SIGINT");
   expect(await first.ended).toBe(0);
   expect(processesOf(folder)).toEqual([]);
@@ -135,9 +144,9 @@ test("from nothing to a green build; a second start is refused; Ctrl-C leaves no
 
   const again = up("data");
   await untilUp(again);
-  expect(context().token).toBe(token);
-  expect(await sampleState()).toBe(BuildState.SUCCESS);
-  expect((await builds().listBuilds({})).builds).toHaveLength(1);
+  expect(context("data").token).toBe(token);
+  expect(await stateOf("data", "sample#1")).toBe(BuildState.SUCCESS);
+  expect((await builds("data").listBuilds({})).builds).toHaveLength(1);
   again.child.kill("SIGTERM");
   expect(await again.ended).toBe(0);
   expect(processesOf(folder)).toEqual([]);
@@ -163,28 +172,14 @@ test("what a killed parent left is ended by the next start, and what a killed pa
   const postmaster = Number(readFileSync(join(folder, "killed/postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
   process.kill(postmaster, "SIGKILL");
   await expect.poll(second.output, UP_WITHIN).toContain("PostgreSQL ended. Starting it again.");
-  const { build } = await expect
-    .poll(
-      () =>
-        builds()
-          .createBuild({ requestId: crypto.randomUUID(), job: "sample" })
-          .catch(() => undefined),
-      UP_WITHIN,
-    )
-    .toBeDefined()
-    .then(() => builds().getBuild({ name: "sample#2" }));
-  expect(build?.number).toBe(2n);
-  await expect
-    .poll(
-      async () =>
-        (
-          await builds()
-            .getBuild({ name: "sample#2" })
-            .catch(() => undefined)
-        )?.build?.state,
-      UP_WITHIN,
-    )
-    .toBe(BuildState.SUCCESS);
+  const request = { requestId: randomUUID(), job: "sample" };
+  // Until PostgreSQL is back the call may be refused; the same request id has one effect.
+  const create = () =>
+    builds("killed")
+      .createBuild(request)
+      .then(({ build }) => build?.name, String);
+  await expect.poll(create, UP_WITHIN).toBe("sample#2");
+  await expect.poll(() => stateOf("killed", "sample#2"), UP_WITHIN).toBe(BuildState.SUCCESS);
   second.child.kill("SIGINT");
   expect(await second.ended).toBe(0);
   expect(processesOf(folder)).toEqual([]);
