@@ -70,7 +70,8 @@ export async function sliceOf(piece: LogPiece, from: number, until: number): Pro
 function timesOf(piece: LogPiece, start: number, end: number): LogTime[] {
   const times = unpackMarks(piece.marks)
     .filter((mark) => mark.mark.case === "readAt" && mark.at && mark.offset < BigInt(end))
-    .map((mark) => ({ offset: mark.offset, at: mark.at as Timestamp }));
+    .map((mark) => ({ offset: mark.offset, at: mark.at as Timestamp }))
+    .sort((a, b) => Number(a.offset - b.offset));
   const before = times.findLastIndex((time) => time.offset <= BigInt(start));
   return times.slice(Math.max(before, 0));
 }

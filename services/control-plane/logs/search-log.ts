@@ -81,7 +81,8 @@ async function* feedAll(search: OpenSearch, source: LogSource, from: number): As
       if (last || fed.full) return;
     }
   } finally {
-    await reading.return?.(undefined);
+    // Not awaited: a read that hangs must not hold the answer.
+    void reading.return?.(undefined)?.catch(() => {});
   }
 }
 

@@ -15,7 +15,8 @@ const MAX_WINDOW_LOG = 23;
  * packed bytes are. Throws a RangeError when they are no such thing.
  */
 export async function unpackChunk(codec: number, data: Uint8Array, rawLength: number): Promise<Buffer> {
-  const raw = codec === CODEC.raw ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : await inflate();
+  const packed = codec !== CODEC.raw && data.length > 0;
+  const raw = !packed ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : await inflate();
   if (raw.length !== rawLength) throw new RangeError(`the bytes are ${raw.length}, not ${rawLength} as promised`);
   return raw;
 
