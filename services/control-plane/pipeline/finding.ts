@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { type Diagnostic, DiagnosticSchema, Severity } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
-import type { LineCounter } from "yaml";
 
 /** Offsets into the text, in UTF-16 code units; the end is exclusive. */
 export type Place = readonly [start: number, end: number];
@@ -18,18 +17,24 @@ export interface Finding {
 const MAX_DIAGNOSTICS = 100;
 
 /** Findings in the order of their places, as the contract has them; at most a hundred, the last one saying so. */
-export function toDiagnostics(findings: readonly Finding[], lines: LineCounter, file: string): Diagnostic[] {
+export function toDiagnostics(findings: readonly Finding[], text: string, file: string): Diagnostic[] {
   const sorted = findings.toSorted((a, b) => a.place[0] - b.place[0] || a.place[1] - b.place[1]);
   const shown = sorted.length > MAX_DIAGNOSTICS ? sorted.slice(0, MAX_DIAGNOSTICS - 1) : sorted;
   const rest = sorted.slice(shown.length);
   const first = rest.find((one) => !one.warning) ?? rest[0];
   if (first) shown.push({ ...first, code: "too-many-findings", message: `and ${rest.length} more`, fix: undefined });
-  return shown.map((finding) => toDiagnostic(finding, lines, file));
+  const lineStarts = [0, ...[...text.matchAll(/\n/g)].map(({ index }) => index + 1)];
+  return shown.map((finding) => toDiagnostic(finding, lineStarts, text.length, file));
 }
 
-function toDiagnostic({ code, message, fix, place, warning }: Finding, lines: LineCounter, file: string): Diagnostic {
-  const start = positionOf(lines, place[0]);
-  const end = positionOf(lines, Math.max(place[0], place[1]));
+function toDiagnostic(
+  { code, message, fix, place, warning }: Finding,
+  lineStarts: readonly number[],
+  length: number,
+  file: string,
+): Diagnostic {
+  const start = positionOf(lineStarts, Math.min(place[0], length));
+  const end = positionOf(lineStarts, Math.min(Math.max(place[0], place[1]), length));
   return create(DiagnosticSchema, {
     severity: warning ? Severity.WARNING : Severity.ERROR,
     code,
@@ -37,13 +42,19 @@ function toDiagnostic({ code, message, fix, place, warning }: Finding, lines: Li
     fix: fix ?? "",
     file,
     line: start.line,
-    column: start.col,
+    column: start.column,
     endLine: end.line,
-    endColumn: end.col,
+    endColumn: end.column,
   });
 }
 
-function positionOf(lines: LineCounter, offset: number): { line: number; col: number } {
-  const { line, col } = lines.linePos(offset);
-  return line === 0 ? { line: 1, col: offset + 1 } : { line, col };
+/** Line and column from 1, by bisection over where lines start. */
+function positionOf(lineStarts: readonly number[], offset: number): { line: number; column: number } {
+  let [low, high] = [0, lineStarts.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((lineStarts[middle] as number) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return { line: low + 1, column: offset - (lineStarts[low] as number) + 1 };
 }

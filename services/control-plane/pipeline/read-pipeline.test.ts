@@ -199,7 +199,7 @@ describe("what is wrong is shown at its place, with its fix", () => {
     ],
     ["version: 1\nsteps: { a: { run: x\0 } }", ["2:21-2:22 control-character (remove it)"]],
     ["version: 1\nsteps: { a: { run: \ufffd } }", ["2:20-2:21 bad-encoding (save the file as UTF-8)"]],
-    ["version: 1\nsteps: { a: { run: 'x } }", ["2:26-2:27 yaml-missing-char (close the quote)"]],
+    ["version: 1\nsteps: { a: { run: 'x } }", ["2:26-2:26 yaml-missing-char (close the quote)"]],
     ["version: 1\nsteps:\n  a: { run: x }\n  a: { run: y }", ["4:3-4:4 duplicate-key (remove one of them)"]],
     ["version: 1\nsteps:\n  a:\n    run: x: y", ["4:10-4:11 yaml-block-as-implicit-key (quote this)"]],
     ["version: 1\nsteps:\n  a: { run: x: y }", ["3:13-3:18 yaml-block-in-flow (quote this)"]],

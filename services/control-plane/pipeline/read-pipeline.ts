@@ -1,5 +1,4 @@
 import type { Diagnostic, Pipeline } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
-import { LineCounter } from "yaml";
 import { checkExpanded } from "./check-expanded.ts";
 import { checkForm } from "./check-form.ts";
 import { checkGraph } from "./check-graph.ts";
@@ -21,23 +20,26 @@ export interface ReadPipeline {
 
 /** Reads a pipeline as people write it, YAML 1.2 or JSON. Text that is wrong is an answer: what, where, and the fix. */
 export function readPipeline(text: string, file = ".ritmo.yaml"): ReadPipeline {
-  const lines = new LineCounter();
-  const { tree, findings } = findAll(text, lines);
+  const { tree, findings, shownText } = findAll(text);
   const pipeline = tree && !hasError(findings) ? toPipeline(tree) : undefined;
-  const diagnostics = toDiagnostics(findings, lines, file);
+  const diagnostics = toDiagnostics(findings, shownText, file);
   if (!pipeline) return { diagnostics };
   const canonicalText = writeCanonical(pipeline);
   return { diagnostics, pipeline, ...(Buffer.byteLength(canonicalText) <= MAX_TEXT_BYTES && { canonicalText }) };
 }
 
-function findAll(original: string, lines: LineCounter): { tree?: Tree; findings: Finding[] } {
+interface Found {
+  tree?: Tree;
+  findings: Finding[];
+}
+
+function findAll(original: string): Found & { shownText: string } {
   const { text, findings } = checkText(original);
-  if (findings.length > 0) {
-    lines.addNewLine(0);
-    for (const line of original.matchAll(/\n/g)) lines.addNewLine(line.index + 1);
-    return { findings };
-  }
-  const { tree, findings: found } = readTree(text, lines);
+  return { shownText: text, ...(findings.length > 0 ? { findings } : findInText(text)) };
+}
+
+function findInText(text: string): Found {
+  const { tree, findings: found } = readTree(text);
   // What is too large is not looked at more closely.
   if (!tree || found.some(({ code }) => code === "expansion-limit")) return { findings: found };
   const start = [0, Math.max(0, text.indexOf("\n"))] as const;

@@ -7,7 +7,6 @@ import {
   isMap,
   isScalar,
   isSeq,
-  type LineCounter,
   type Pair,
   Parser,
   type YAMLMap,
@@ -26,8 +25,8 @@ const MAX_SYNTAX_ERRORS = 100;
  * Reads YAML 1.2 (core schema, merge keys) into a tree with places. An error of syntax leaves no tree, since nothing
  * after it can be trusted; everything else is found at once.
  */
-export function readTree(text: string, lineCounter: LineCounter): { tree?: Tree; findings: Finding[] } {
-  const document = parse(text, lineCounter);
+export function readTree(text: string): { tree?: Tree; findings: Finding[] } {
+  const document = parse(text);
   if (!document) return { tree: { kind: "nothing", place: [0, 0], size: 1 }, findings: [] };
   const findings = explainYaml([...document.errors, ...document.warnings]);
   if (document.errors.length > 0) return { findings };
@@ -37,14 +36,13 @@ export function readTree(text: string, lineCounter: LineCounter): { tree?: Tree;
 }
 
 /** As parseDocument of `yaml` does it, but that a flood of errors ends it. */
-function parse(text: string, lineCounter: LineCounter) {
+function parse(text: string) {
   const composer = new Composer({
-    lineCounter,
     // Checked below in linear time.
     uniqueKeys: false,
     resolveKnownTags: false,
   });
-  const tokens = untilTooMany(new Parser(lineCounter.addNewLine).parse(text));
+  const tokens = untilTooMany(new Parser().parse(text));
   const [document, second] = composer.compose(tokens, true, text.length);
   if (second) {
     const place: [number, number] = [second.range[0], second.range[1]];

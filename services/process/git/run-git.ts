@@ -22,6 +22,8 @@ export interface GitResult {
 }
 
 const MAX_STDERR_BYTES = 64 * 1024;
+// What a shell or git answers when its child died of SIGXFSZ, the signal for files over the limit.
+const SIGXFSZ_EXIT_CODE = 128 + 25;
 const PRLIMIT = ["/usr/bin/prlimit", "/bin/prlimit"].find((path) => process.platform === "linux" && existsSync(path));
 
 /**
@@ -72,7 +74,9 @@ function collect(child: ChildProcess, limits: GitLimits): Promise<GitResult> {
     child.once("close", (exitCode, signal) => {
       clearTimeout(timer);
       const text = stderr().toString("utf8");
-      if (signal === "SIGXFSZ" || /File too large|died of signal 25/.test(text)) exceeded ??= "disk";
+      if (signal === "SIGXFSZ" || exitCode === SIGXFSZ_EXIT_CODE || /File too large|died of signal 25/.test(text)) {
+        exceeded ??= "disk";
+      }
       resolve({ exitCode, stdout: stdout(), stderr: text, ...(exceeded && { exceeded }) });
     });
   });
