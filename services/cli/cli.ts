@@ -13,6 +13,8 @@ export interface Cli {
   io: Io;
   flags: GlobalFlags;
   exitCode: number;
+  /** The tree of commands, with the verbs of the nouns that are wanted. */
+  tree(wanted: (noun: string) => boolean): Promise<Command>;
   /** Where the server's address came from, once it is known: for error messages. */
   server?: { url: string; source: string };
 }

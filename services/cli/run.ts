@@ -1,15 +1,14 @@
 import { readFileSync } from "node:fs";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import type { Cli } from "./cli.ts";
 import { CliError, EXIT } from "./exit-codes.ts";
 import { type Io, OutputClosed } from "./io.ts";
 import { neutraliseLines } from "./neutralise.ts";
-import { NOUNS } from "./nouns.ts";
 import { buildProgram } from "./program.ts";
 
 /** Carries out one command line and answers its exit code; never throws. */
 export async function run(argv: string[], io: Io): Promise<number> {
-  const cli: Cli = { io, flags: {}, exitCode: EXIT.good };
+  const cli = newCli(io);
   try {
     await parse(argv, cli);
     return cli.exitCode;
@@ -20,10 +19,10 @@ export async function run(argv: string[], io: Io): Promise<number> {
 
 async function parse(argv: string[], cli: Cli): Promise<void> {
   // Only words can be nouns; a value that happens to be one merely loads a little more.
-  const program = await buildProgram(cli, (noun) => argv.includes(noun));
+  const program = await cli.tree((noun) => argv.includes(noun));
   program.version(version(), "-V, --version", "print the version");
   const written: Promise<void>[] = [];
-  const configure = (command: typeof program) => {
+  const configure = (command: Command) => {
     command.configureOutput({
       writeOut: (text) => written.push(cli.io.stdout.write(text)),
       writeErr: (text) => written.push(cli.io.stderr.write(neutraliseLines(text))),
@@ -57,8 +56,12 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** All nouns with all their verbs, for the reference and for completion. */
-export function wholeProgram(io: Io): ReturnType<typeof buildProgram> {
-  const names = new Set(NOUNS.map((noun) => noun.name));
-  return buildProgram({ io, flags: {}, exitCode: 0 }, (noun) => names.has(noun));
+/** All nouns with all their verbs, for the reference. */
+export function wholeProgram(io: Io): Promise<Command> {
+  return newCli(io).tree(() => true);
+}
+
+function newCli(io: Io): Cli {
+  const cli: Cli = { io, flags: {}, exitCode: EXIT.good, tree: (wanted) => buildProgram(cli, wanted) };
+  return cli;
 }

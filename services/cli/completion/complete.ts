@@ -1,6 +1,5 @@
 import type { Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
-import { buildProgram } from "../program.ts";
 import { namesFor } from "./names-for.ts";
 
 /** Prints what may stand in place of the last word, one a line, with a tab before what it is about. */
@@ -8,7 +7,7 @@ export async function complete(cli: Cli, _options: object, words: string[]): Pro
   const typed = words[0] === "--" ? words.slice(1) : words;
   const last = typed.at(-1) ?? "";
   const before = typed.slice(0, -1);
-  const program = await buildProgram(cli, (noun) => before.includes(noun));
+  const program = await cli.tree((noun) => before.includes(noun));
   const { command, args } = walk(program, before);
   const found = await candidates(cli, { command, args, before, last });
   const fitting = found.filter(([name]) => name.startsWith(last)).slice(0, 200);

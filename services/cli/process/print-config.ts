@@ -10,8 +10,8 @@ export async function printConfig(
   options: { server?: boolean; worker?: boolean },
 ): Promise<number | undefined> {
   if (options.server && options.worker) throw usage("Give --server or --worker, not both.");
-  if (options.server) return startProcess(cli, "control-plane/main.ts", ["config"], {});
-  if (options.worker) return startProcess(cli, "worker/main.ts", ["config"], {});
+  if (options.server) return startProcess(cli, "control-plane/main.ts", ["config"]);
+  if (options.worker) return startProcess(cli, "worker/main.ts", ["config"]);
   const { server, token, context, contextsPath } = chooseSettings(cli);
   await printTable(
     cli.io,

@@ -16,14 +16,14 @@ export function addServer(command: Command, cli: Cli): void {
   bindProcess(cli, command, "control-plane/main.ts");
   command.addHelpText(
     "after",
-    "\nIts settings are in docs/configuration.md; `ritmo config --server` prints them.\n  $ ritmo server --database-url-file url --listen 0.0.0.0:7480 --url https://ritmo.example.com\n  $ ritmo server --new-setup-code      # for the first sign-in",
+    "\nIts settings are in docs/configuration.md; `ritmo config --server` prints them.\n  $ RITMO_DATABASE_URL_FILE=url ritmo server --listen 0.0.0.0:7480 --url https://ritmo.example.com\n  $ ritmo server --new-setup-code      # for the first sign-in",
   );
 }
 
 /** `ritmo sample PATH` */
 export function addSample(command: Command, cli: Cli): void {
   command.argument("<path>", "where to make the bare repository, as in /tmp/hello.git");
-  bindAlone(cli, command, async () => (_cli, _options, args) => startProcess(cli, "sample/main.ts", args, {}));
+  bindAlone(cli, command, async () => (_cli, _options, args) => startProcess(cli, "sample/main.ts", args));
 }
 
 /** `ritmo config` */

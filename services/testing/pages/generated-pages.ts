@@ -1,6 +1,8 @@
+import { cliPage } from "./cli-page.ts";
 import { configurationPage } from "./configuration-page.ts";
 
 /** Every page that is made from the code, by its path in the checkout. */
 export const GENERATED_PAGES: Record<string, () => string> = {
+  "docs/cli.md": cliPage,
   "docs/configuration.md": configurationPage,
 };
