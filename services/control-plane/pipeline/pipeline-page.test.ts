@@ -4,7 +4,6 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { makeSchema } from "./make-schema.ts";
-import { placeReference } from "./place-reference.ts";
 import { readPipeline } from "./read-pipeline.ts";
 import { type Form, pipelineForm } from "./written-form.ts";
 
@@ -31,10 +30,6 @@ describe("docs/pipeline.md", () => {
 
   test.each(wrong)("says what it is answered where it is wrong: %#", ({ text, said }) => {
     expect(readPipeline(text).diagnostics.map(line)).toEqual(said);
-  });
-
-  test("has the reference of this code; `node services/control-plane/pipeline/update-reference.ts` writes it", () => {
-    expect(placeReference(page)).toBe(page);
   });
 });
 
