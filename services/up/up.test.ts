@@ -3,14 +3,17 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { BuildService, BuildState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
+import { JobService } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sleep } from "../process/wait.ts";
 import { identifyProcess } from "./process-identity.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
-const UP_WITHIN = { timeout: 30_000, interval: 50 };
+const UP_WITHIN = { timeout: 60_000, interval: 50 };
 
 let folder: string;
 const started: ChildProcess[] = [];
@@ -62,6 +65,15 @@ async function untilUp(one: Up): Promise<string> {
   return /Ritmo is ready in [\d.]+ s {3}(\S+)/.exec(one.output())?.[1] as string;
 }
 
+function isSleeper(pid: number): boolean {
+  try {
+    const [program, seconds] = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
+    return program === "sleep" && ["1000", "1001"].includes(seconds ?? "");
+  } catch {
+    return false;
+  }
+}
+
 /** Every living process that has anything to do with a folder: by its environment, its place or its arguments. */
 function processesOf(place: string): number[] {
   return readdirSync("/proc")
@@ -92,9 +104,9 @@ const recorded = (dataDir: string): { name: string; pid: number }[] =>
   JSON.parse(readFileSync(join(folder, dataDir, "processes.json"), "utf8"));
 
 /** As the command line does: the address and the token that `up` wrote. */
-function builds(dataDir: string) {
+function transport(dataDir: string) {
   const { server, token } = context(dataDir);
-  const authorize = createConnectTransport({
+  return createConnectTransport({
     baseUrl: server,
     httpVersion: "1.1",
     interceptors: [
@@ -104,8 +116,9 @@ function builds(dataDir: string) {
       },
     ],
   });
-  return createClient(BuildService, authorize);
 }
+const builds = (dataDir: string) => createClient(BuildService, transport(dataDir));
+const jobs = (dataDir: string) => createClient(JobService, transport(dataDir));
 
 async function stateOf(dataDir: string, name: string): Promise<BuildState | undefined> {
   try {
@@ -150,7 +163,7 @@ test("from nothing to a green build; a second start is refused; Ctrl-C leaves no
   again.child.kill("SIGTERM");
   expect(await again.ended).toBe(0);
   expect(processesOf(folder)).toEqual([]);
-}, 120_000);
+}, 180_000);
 
 test("what a killed parent left is ended by the next start, and what a killed part did goes on", async () => {
   const first = up("killed");
@@ -183,4 +196,34 @@ test("what a killed parent left is ended by the next start, and what a killed pa
   second.child.kill("SIGINT");
   expect(await second.ended).toBe(0);
   expect(processesOf(folder)).toEqual([]);
-}, 120_000);
+}, 180_000);
+
+test("Ctrl-C ends a step in hand with all it started; a second one ends everything at once", async () => {
+  const pipelineText = "version: 1\nsteps:\n  long: { checkout: false, run: sleep 1000 & setsid sleep 1001 & wait }\n";
+  const one = up("step", { RITMO_DRAIN_SECONDS: "0" });
+  await untilUp(one);
+  const pipeline = { case: "pipelineText", value: pipelineText } as const;
+  // Its repository is the sample's, since a build has a commit even where its steps need none.
+  const repository = pathToFileURL(join(folder, "step/sample.git")).href;
+  await jobs("step").createJob({ requestId: randomUUID(), job: { name: "long", repository, pipeline } });
+  const sleepers = () => processesOf(folder).filter((pid) => isSleeper(pid));
+  await builds("step").createBuild({ requestId: randomUUID(), job: "long" });
+  await expect.poll(sleepers, UP_WITHIN).toHaveLength(2);
+  one.child.kill("SIGINT");
+  expect(await one.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+
+  const patient = up("step", { RITMO_DRAIN_SECONDS: "3600" });
+  await untilUp(patient);
+  await builds("step").createBuild({ requestId: randomUUID(), job: "long" });
+  await expect.poll(() => sleepers().length, UP_WITHIN).toBeGreaterThanOrEqual(2);
+  patient.child.kill("SIGINT");
+  await expect.poll(patient.output, UP_WITHIN).toContain("Stopping");
+  // What npm passes on comes at once, and is the same Ctrl-C; the person's next one is not.
+  patient.child.kill("SIGINT");
+  await sleep(1_000);
+  expect(sleepers().length).toBeGreaterThanOrEqual(2);
+  patient.child.kill("SIGINT");
+  expect(await patient.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+}, 180_000);
