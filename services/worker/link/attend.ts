@@ -22,7 +22,8 @@ export interface AttendEvents {
 /** One stream of a session, from Hello until it breaks. */
 export interface Attendance {
   say(message: MessageInitShape<typeof AttendRequestSchema>["message"]): void;
-  report(report: Report): void;
+  /** Ends the stream when no answer comes in time, to this report or a later one. */
+  report(report: Report, answerWithinMs: number): void;
   /** Resolves with what ended the stream, which is an error of grpc-js or of ours; never rejects. */
   readonly over: Promise<unknown>;
   /** Whether Welcome has come. */
@@ -46,7 +47,7 @@ export function attend(client: WorkerClient, hello: Hello, events: AttendEvents)
   let ended = false;
   const end = (reason: unknown) => {
     ended = true;
-    clearTimeout(patience);
+    answered();
     over.resolve(reason);
     settled.ring();
   };
@@ -54,18 +55,23 @@ export function attend(client: WorkerClient, hello: Hello, events: AttendEvents)
     end(new Error(message));
     stream.cancel();
   };
-  let patience = setTimeout(() => fail("the control plane did not answer Hello in time"), WELCOME_WITHIN_MS);
+  const late = () => fail("the control plane did not answer Hello in time");
+  let patience: NodeJS.Timeout | undefined = setTimeout(late, WELCOME_WITHIN_MS);
+  const answered = () => {
+    clearTimeout(patience);
+    patience = undefined;
+  };
   stream.on("data", ({ message }: AttendResponse) => {
     if (message.case === "welcome") {
       welcomed = true;
-      clearTimeout(patience);
+      answered();
       events.welcome(message.value, helloSentAtMs);
       settled.ring();
       return;
     }
     const seq = message.case === "renewed" ? message.value.seq : undefined;
     const reportSentAtMs = seq === undefined ? undefined : sentAtMs.get(seq);
-    if (seq !== undefined) clearTimeout(patience);
+    if (seq !== undefined) answered();
     for (const earlier of sentAtMs.keys()) if (seq !== undefined && earlier <= seq) sentAtMs.delete(earlier);
     events.order(message, reportSentAtMs);
   });
@@ -77,11 +83,11 @@ export function attend(client: WorkerClient, hello: Hello, events: AttendEvents)
   say({ case: "hello", value: hello });
   return {
     say,
-    report(report) {
+    report(report, answerWithinMs) {
+      if (ended) return;
       sentAtMs.set(report.seq, performance.now());
-      clearTimeout(patience);
-      // Two reports unanswered: the way is broken in one direction, which TCP and pings may not notice.
-      patience = setTimeout(() => fail("the control plane does not answer reports"), WELCOME_WITHIN_MS);
+      // The way may be broken in one direction, which TCP and pings do not notice.
+      patience ??= setTimeout(() => fail("the control plane does not answer reports"), answerWithinMs);
       say({ case: "report", value: report });
     },
     over: over.promise,

@@ -56,6 +56,7 @@ export interface LinkParts {
 }
 
 const FIRST_RETRY_MS = { min: 50, max: 200 };
+// And never so long that a short lease ends while a worker waits: the control plane spares leases for two of them.
 const RETRY_CAP_MS = 15_000;
 // A stream that lived shorter is counted as broken by the network rather than by a control plane that stopped.
 const SHORT_LIFE_MS = 10_000;
@@ -121,7 +122,7 @@ export function keepLink({ lines, lease, log }: LinkParts, events: LinkEvents): 
   const beat = async (): Promise<void> => {
     clearTimeout(timer);
     const report = await makeReport();
-    current?.report(report);
+    current?.report(report, Math.max(1_000, 2 * reportEveryMs));
     clearTimeout(timer);
     timer = setTimeout(() => void beat(), reportEveryMs);
   };
@@ -175,7 +176,7 @@ export function keepLink({ lines, lease, log }: LinkParts, events: LinkEvents): 
         await syncUntil({ lines, lease, signal: closing.signal }, events, { makeReport, reportEveryMs, leaseTtlMs });
         continue;
       }
-      await sleep(retryMs(tries++), closing.signal);
+      await sleep(retryMs(tries++, Math.min(RETRY_CAP_MS, leaseTtlMs * 0.75)), closing.signal);
       lines.use(lines.next());
     }
     return { reason: "closed", message: "the worker left" };
@@ -207,9 +208,9 @@ export function keepLink({ lines, lease, log }: LinkParts, events: LinkEvents): 
   };
 }
 
-function retryMs(tries: number): number {
+function retryMs(tries: number, capMs: number): number {
   if (tries === 0) return FIRST_RETRY_MS.min + Math.random() * (FIRST_RETRY_MS.max - FIRST_RETRY_MS.min);
-  return Math.random() * Math.min(RETRY_CAP_MS, FIRST_RETRY_MS.max * 2 ** tries);
+  return Math.random() * Math.min(capMs, FIRST_RETRY_MS.max * 2 ** tries);
 }
 
 function endOf(reason: unknown): LinkEnd | "session-gone" | undefined {

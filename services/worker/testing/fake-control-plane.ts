@@ -1,49 +1,23 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { zstdDecompressSync } from "node:zlib";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { LogKind } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import {
   type AppendLogRequest,
   type AttendResponse,
   AttendResponseSchema,
-  type BeginUploadRequest,
   BeginUploadResponseSchema,
-  Codec,
   type FinishStepRequest,
   type Hello,
-  type InputFileSchema,
   type Limits,
   LimitsSchema,
-  type Mark,
-  type Offer,
   OfferSchema,
   type Report,
   type Verdict,
   VerdictSchema,
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { expect } from "vitest";
-import { crc32c } from "../../process/crc32c.ts";
+import { append, type FakeAttempt, fakeAttempt } from "./fake-attempt.ts";
 import { type Call, refusal, servePeer } from "./serve-peer.ts";
-
-/** One attempt as the fake control plane sees it. */
-export interface FakeAttempt {
-  offer: Offer;
-  accepted: number;
-  declined: string | undefined;
-  stages: number[];
-  step: Buffer;
-  prepare: Buffer;
-  marks: Mark[];
-  chunks: number;
-  finish: FinishStepRequest | undefined;
-  finishes: number;
-  /** No effect of it is accepted any more. */
-  lost: boolean;
-  stop: { reason: string; graceMs: number } | undefined;
-  uploads: Map<string, { id: string; request: BeginUploadRequest; bytes: Buffer; committed: boolean }>;
-  inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
-}
 
 /** What a test makes the peer do wrong. */
 export interface Switches {
@@ -299,22 +273,7 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
         ...more,
         spec: { name: "test", checkout: false, ...step },
       } as MessageInitShape<typeof OfferSchema>);
-      const attempt: FakeAttempt = {
-        offer,
-        accepted: 0,
-        declined: undefined,
-        stages: [],
-        step: Buffer.alloc(0),
-        prepare: Buffer.alloc(0),
-        marks: [],
-        chunks: 0,
-        finish: undefined,
-        finishes: 0,
-        lost: false,
-        stop: undefined,
-        uploads: new Map(),
-        inputs: [],
-      };
+      const attempt = fakeAttempt(offer);
       attempts.set(offer.leaseId, attempt);
       self.say({ case: "offer", value: offer });
       return attempt;
@@ -336,26 +295,4 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
     [Symbol.asyncDispose]: () => peer.close(),
   };
   return self;
-}
-
-/** Makes a chunk durable and answers the end, as the contract says it: a repeat is acknowledged, a gap is refused. */
-function append(attempt: FakeAttempt, request: AppendLogRequest): number {
-  const raw = request.codec === Codec.ZSTD ? zstdDecompressSync(request.data) : Buffer.from(request.data);
-  if (raw.length !== request.rawLength || crc32c(raw) !== request.crc32c) throw refusal(15, "LOG_CORRUPT");
-  if (raw.reduce((count, byte) => count + (byte === 10 ? 1 : 0), 0) !== request.lines) throw refusal(15, "LOG_CORRUPT");
-  const which = request.kind === LogKind.PREPARE ? "prepare" : "step";
-  const offset = Number(request.offset);
-  const end = attempt[which].length;
-  if (offset > end) throw refusal(11, "LOG_GAP", { expected_offset: String(end) });
-  const known = attempt[which].subarray(offset, offset + raw.length);
-  if (!raw.subarray(0, known.length).equals(known)) throw refusal(15, "LOG_CONFLICT");
-  for (const mark of request.marks) {
-    if (mark.offset < request.offset || mark.offset > request.offset + BigInt(raw.length)) throw refusal(3, "MARKS");
-  }
-  if (offset + raw.length > end) attempt[which] = Buffer.concat([attempt[which], raw.subarray(end - offset)]);
-  if (which === "step") {
-    attempt.marks.push(...request.marks);
-    attempt.chunks++;
-  }
-  return attempt[which].length;
 }

@@ -31,11 +31,12 @@ export async function startWorker(
     RITMO_WORK_DIR: workDir,
     RITMO_ALLOW_LOCAL_REPOSITORIES: "true",
     RITMO_SLOTS: "4",
+    RITMO_LOG_LEVEL: "silent",
     ...env,
   };
   const { values } = readSettings(WORKER_SETTINGS, settings);
   const config = { ...values, token: peer.token };
-  const worker = await openWorker(config, process.env, openLogger("worker", process.env["RITMO_TEST_LOG"] ?? "silent"));
+  const worker = await openWorker(config, process.env, openLogger("worker", values.logLevel));
   await expect.poll(() => peer.attached(), { timeout: 10_000, interval: 5 }).toBe(true);
   return {
     worker,
