@@ -32,14 +32,9 @@ function find(): ServerUser | undefined {
   return name === undefined ? undefined : { name, uid: Number(uid), gid: Number(gid) };
 }
 
-/** Throws PostgresStartError when the server's user can't get at a path. */
-export function refuseUnreachable(paths: string[], user: ServerUser): void {
-  for (const path of paths) {
-    if (spawnSync("setpriv", [...become(user), "ls", path]).status === 0) continue;
-    throw new PostgresStartError(
-      `The user \`postgres\`, as which PostgreSQL runs here, can't reach ${path}. Put the checkout and RITMO_DATA_DIR where it can (not under a home folder closed to others), or set RITMO_DATABASE_URL.`,
-    );
-  }
+/** Whether the server's user can get at a folder. */
+export function canReach(user: ServerUser, folder: string): boolean {
+  return spawnSync("setpriv", [...become(user), "ls", folder]).status === 0;
 }
 
 /** Runs a program to its end as the server's user. */

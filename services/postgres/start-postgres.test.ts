@@ -1,8 +1,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { findBinaries } from "./find-binaries.ts";
+import { canReach } from "./server-user.ts";
 import { type EmbeddedPostgres, startPostgres } from "./start-postgres.ts";
 
 let folder: string;
@@ -72,3 +74,21 @@ test("a setting that the server refuses: one line with its cause", async () => {
   const options = { folder: join(folder, "pg"), careless: true, settings: { shared_buffers: "lots" } };
   await expect(startPostgres(options)).rejects.toThrow(/^PostgreSQL did not start: .*shared_buffers.*\(all of it: /);
 });
+
+test.runIf(userInfo().uid === 0)(
+  "as root: a checkout that the server's user can't reach is copied, a data folder is refused",
+  async () => {
+    const hidden = join(folder, "hidden");
+    mkdirSync(hidden, { mode: 0o700 });
+    await expect(startPostgres({ folder: join(hidden, "pg") })).rejects.toThrow(
+      /^The user `postgres`, as which PostgreSQL runs here, can't reach .*hidden\/pg\. Name a RITMO_DATA_DIR/,
+    );
+
+    const outsider = { name: "postgres", uid: 65_534, gid: 65_534 };
+    const installed = findBinaries(undefined);
+    expect(findBinaries(outsider, join(folder, "cache"))).toBe(installed);
+    chmodSync(folder, 0o755);
+    expect(canReach(outsider, hidden)).toBe(false);
+    expect(canReach(outsider, folder)).toBe(true);
+  },
+);

