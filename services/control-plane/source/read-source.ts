@@ -2,6 +2,7 @@ import { withoutUser } from "../../process/git/explain-git-failure.ts";
 import { pinAddress } from "../../process/git/pin-address.ts";
 import { GitCredentialsError } from "../../process/git/read-git-credentials.ts";
 import { repositoryHost } from "../../process/git/repository-host.ts";
+import { GitMissingError } from "../../process/git/run-git.ts";
 import { checkRepository } from "../jobs/check-repository.ts";
 import { fetchCommit, type WantedRef } from "./fetch-commit.ts";
 import { type Bare, openBare } from "./open-bare.ts";
@@ -60,6 +61,9 @@ async function open(repository: string, options: SourceOptions, pinnedAddress: s
     });
   } catch (reason) {
     if (reason instanceof GitCredentialsError) throw new SourceProblem("CREDENTIALS_REFUSED", reason.message);
+    if (reason instanceof GitMissingError) {
+      throw new SourceProblem("SOURCE_UNREACHABLE", "The control plane's machine has no git; install it there.");
+    }
     throw reason;
   }
 }

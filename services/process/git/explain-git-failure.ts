@@ -36,11 +36,13 @@ export function explainGitFailure(result: GitResult, where: Where): GitFailure {
   if (result.exceeded === "disk") {
     return failure("REPOSITORY_TOO_LARGE", `${place} sends more than may be fetched; let its server allow filters.`);
   }
+  // An address may hold any of the words that are looked for.
+  const stderr = result.stderr.replaceAll(where.repository, "<repository>").replaceAll(place, "<repository>");
   for (const [pattern, explain] of RULES) {
-    const found = pattern.exec(result.stderr);
+    const found = pattern.exec(stderr);
     if (found) return explain(at, found);
   }
-  return failure("SOURCE_UNREACHABLE", `${place} could not be fetched: ${lastLine(result.stderr)}`);
+  return failure("SOURCE_UNREACHABLE", `${place} could not be fetched: ${lastLine(stderr)}`);
 }
 
 /** A repository's address as it may be shown: without a user or password. */

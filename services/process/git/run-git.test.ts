@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { runGit } from "./run-git.ts";
+import { GitMissingError, runGit } from "./run-git.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -68,6 +68,7 @@ test("ends git when the signal aborts", async () => {
   await vi.waitFor(() => expect(isAlive(pid)).toBe(false));
 });
 
-test("says when git is not there", async () => {
-  await expect(runGit([], { cwd: dir, env: { PATH: dir } }, LIMITS)).rejects.toThrow("git can't be started");
+test.each([{}, { maxFileBytes: 1_000_000 }])("says when git is not there, with limits %j", async (more) => {
+  const place = { cwd: dir, env: { PATH: dir } };
+  await expect(runGit([], place, { ...LIMITS, ...more })).rejects.toThrow(GitMissingError);
 });

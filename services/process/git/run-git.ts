@@ -21,6 +21,11 @@ export interface GitResult {
   exceeded?: "time" | "output" | "disk";
 }
 
+/** The machine has no git that can be started. */
+export class GitMissingError extends Error {
+  override readonly name = "GitMissingError";
+}
+
 const MAX_STDERR_BYTES = 64 * 1024;
 // What a shell or git answers when its child died of SIGXFSZ, the signal for files over the limit.
 const SIGXFSZ_EXIT_CODE = 128 + 25;
@@ -28,7 +33,7 @@ const PRLIMIT = ["/usr/bin/prlimit", "/bin/prlimit"].find((path) => process.plat
 
 /**
  * Runs git in a process group of its own within limits, and ends the whole group whatever happens. Resolves also when
- * git fails; rejects when git can't be started, or with the signal's reason when that aborts.
+ * git fails; rejects with GitMissingError when git can't be started, or with the signal's reason when that aborts.
  */
 export async function runGit(
   args: readonly string[],
@@ -67,13 +72,15 @@ function collect(child: ChildProcess, limits: GitLimits): Promise<GitResult> {
     const stderr = keep(child.stderr, MAX_STDERR_BYTES, () => {});
     child.once("error", (reason) => {
       clearTimeout(timer);
-      reject(new Error(`git can't be started: ${reason.message}`, { cause: reason }));
+      reject(new GitMissingError(`git can't be started: ${reason.message}`, { cause: reason }));
     });
     // What git left behind (ssh, a remote helper that holds the pipes) goes with it.
     child.once("exit", () => endGroup(child));
     child.once("close", (exitCode, signal) => {
       clearTimeout(timer);
       const text = stderr().toString("utf8");
+      // What prlimit says of a program that is not there.
+      if (/^prlimit: failed to execute/m.test(text)) return reject(new GitMissingError("git can't be started"));
       if (signal === "SIGXFSZ" || exitCode === SIGXFSZ_EXIT_CODE || /File too large|died of signal 25/.test(text)) {
         exceeded ??= "disk";
       }
