@@ -75,7 +75,7 @@ test("a setting that the server refuses: one line with its cause", async () => {
   await expect(startPostgres(options)).rejects.toThrow(/^PostgreSQL did not start: .*shared_buffers.*\(all of it: /);
 });
 
-test.runIf(userInfo().uid === 0)(
+
   "as root: a checkout that the server's user can't reach is copied, a data folder is refused",
   async () => {
     const hidden = join(folder, "hidden");
