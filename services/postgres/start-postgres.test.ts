@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findBinaries } from "./find-binaries.ts";
+import { copyOnce } from "./find-binaries.ts";
 import { canReach } from "./server-user.ts";
 import { type EmbeddedPostgres, startPostgres } from "./start-postgres.ts";
 
@@ -75,20 +75,19 @@ test("a setting that the server refuses: one line with its cause", async () => {
   await expect(startPostgres(options)).rejects.toThrow(/^PostgreSQL did not start: .*shared_buffers.*\(all of it: /);
 });
 
+test("as root: what the server's user can't reach is refused, or copied where it can be", async (context) => {
+  context.skip(userInfo().uid !== 0, "only root has another user for the server");
+  const hidden = join(folder, "hidden");
+  mkdirSync(hidden, { mode: 0o700 });
+  await expect(startPostgres({ folder: join(hidden, "pg") })).rejects.toThrow(
+    /^The user `postgres`, as which PostgreSQL runs here, can't reach .*hidden\/pg\. Name a RITMO_DATA_DIR/,
+  );
 
-  "as root: a checkout that the server's user can't reach is copied, a data folder is refused",
-  async () => {
-    const hidden = join(folder, "hidden");
-    mkdirSync(hidden, { mode: 0o700 });
-    await expect(startPostgres({ folder: join(hidden, "pg") })).rejects.toThrow(
-      /^The user `postgres`, as which PostgreSQL runs here, can't reach .*hidden\/pg\. Name a RITMO_DATA_DIR/,
-    );
-
-    const outsider = { name: "postgres", uid: 65_534, gid: 65_534 };
-    const installed = findBinaries(undefined);
-    expect(findBinaries(outsider, join(folder, "cache"))).toBe(installed);
-    chmodSync(folder, 0o755);
-    expect(canReach(outsider, hidden)).toBe(false);
-    expect(canReach(outsider, folder)).toBe(true);
-  },
-);
+  const outsider = { name: "nobody", uid: 65_534, gid: 65_534 };
+  expect(canReach(outsider, hidden)).toBe(false);
+  writeFileSync(join(hidden, "postgres"), "");
+  const copy = copyOnce(hidden, join(folder, "cache", "postgresql"));
+  expect(canReach(outsider, copy)).toBe(true);
+  expect(readdirSync(copy)).toEqual(["postgres"]);
+  expect(copyOnce(hidden, copy)).toBe(copy);
+});
