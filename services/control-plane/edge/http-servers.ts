@@ -10,13 +10,15 @@ import { watchSession } from "./watch-session.ts";
 export interface HttpServers {
   server: net.Server;
   sockets: ReadonlySet<net.Socket>;
-  /** Lets calls in flight end and takes no more on the connections that are there. */
-  drain(): void;
+  /** Lets calls in flight end and takes no more on the connections that are there, until the answer is called. */
+  drain(): () => void;
 }
 
 export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 // What Node gives for HTTP/2 has the same members as for HTTP/1.1, which its types do not say.
 type Http2Handler = (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void;
+
+const LOOK_FOR_IDLE_MS = 50;
 
 /** With certificates by ALPN, without by looking at the first bytes. */
 export function createHttpServers(handler: NodeHandler, limits: HttpLimits, tls: TlsPem | undefined): HttpServers {
@@ -41,9 +43,11 @@ export function createHttpServers(handler: NodeHandler, limits: HttpLimits, tls:
     server,
     sockets,
     drain() {
-      h1?.close();
-      h1?.closeIdleConnections();
+      h1.close();
       for (const session of sessions) session.close();
+      // A connection over HTTP/1.1 is idle once its last answer has left, which is later for those at work now.
+      const timer = setInterval(() => h1.closeIdleConnections(), LOOK_FOR_IDLE_MS);
+      return () => clearInterval(timer);
     },
   };
 }
@@ -71,13 +75,16 @@ function inTheClear(handler: NodeHandler, limits: HttpLimits) {
 const PREFACE_BYTES = 3;
 
 function lookAtFirstBytes(socket: net.Socket, tell: (http2Begins: boolean) => void): void {
+  let seen: Buffer = Buffer.alloc(0);
   const look = () => {
     const bytes: Buffer | null = socket.read();
     if (bytes === null) return;
-    socket.unshift(bytes);
-    if (bytes.length < PREFACE_BYTES) return;
+    seen = Buffer.concat([seen, bytes]);
+    if (seen.length < PREFACE_BYTES) return;
     socket.off("readable", look);
-    tell(bytes.subarray(0, PREFACE_BYTES).toString("latin1") === "PRI");
+    // Not before: what is put back is readable at once, and would be looked at for ever.
+    socket.unshift(seen);
+    tell(seen.subarray(0, PREFACE_BYTES).toString("latin1") === "PRI");
   };
   socket.on("readable", look);
 }
@@ -97,7 +104,8 @@ function overTls(handler: NodeHandler, limits: HttpLimits, tls: TlsPem) {
   );
   h2.on("checkContinue", handler as unknown as Http2Handler);
   h2.on("tlsClientError", (_reason, socket) => socket.destroy());
-  return { h1: undefined, h2, server: h2 as net.Server };
+  // The same server takes HTTP/1.1, and has its way of closing what is idle; its types do not say so.
+  return { h1: h2 as unknown as http.Server, h2, server: h2 as net.Server };
 }
 
 function httpOptions(limits: HttpLimits) {

@@ -78,8 +78,9 @@ export async function openWebServer(options: WebServerOptions): Promise<OpenServ
     async stop(graceMs = GRACE_MS) {
       const closed = new Promise<void>((resolve) => servers.server.close(() => resolve()));
       stopping.abort(new ConnectError("the server is stopping; connect again", Code.Unavailable));
-      servers.drain();
+      const drained = servers.drain();
       await Promise.race([closed, sleep(graceMs)]);
+      drained();
       for (const socket of servers.sockets) socket.destroy();
       await closed;
     },
