@@ -88,6 +88,6 @@ test("as root: what the server's user can't reach is refused, or copied where it
   writeFileSync(join(hidden, "postgres"), "");
   const copy = copyOnce(hidden, join(folder, "cache", "postgresql"));
   expect(canReach(outsider, copy)).toBe(true);
-  expect(readdirSync(copy)).toEqual(["postgres"]);
+  expect(readdirSync(copy)).toContain("postgres");
   expect(copyOnce(hidden, copy)).toBe(copy);
 });
