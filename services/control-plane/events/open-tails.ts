@@ -33,8 +33,8 @@ export interface TailDeps {
 
 const LIMIT = 500;
 const POLL_MS = 1_000;
-// Committed and not final: an older transaction is open, mostly for a moment.
-const PENDING_MS = 25;
+// Committed and not final: an older transaction is open, mostly for a moment; the longer, the more seldom we look.
+const PENDING_MS = { first: 25, most: 400 };
 // Hints of a burst become one reading.
 const GATHER_MS = 15;
 const QUEUE_MS = 1_000;
@@ -70,6 +70,7 @@ class Tail {
   private queuesReadAtMs = Number.NEGATIVE_INFINITY;
   private queuesDirty = true;
   private joining = 0;
+  private pendingMs = PENDING_MS.first;
   private again = false;
   private wake: () => void = () => {};
 
@@ -126,7 +127,9 @@ class Tail {
         await this.patiently(() => this.readQueuesWhenDue());
         if (page.more) continue;
         await sleep(GATHER_MS, this.over.signal);
-        if (!this.again) await this.rest(page.pending ? PENDING_MS : this.pollMs());
+        if (!this.again) await this.rest(page.pending ? this.pendingMs : this.pollMs());
+        const held = page.pending && page.rows.length === 0;
+        this.pendingMs = held ? Math.min(2 * this.pendingMs, PENDING_MS.most) : PENDING_MS.first;
       }
     } finally {
       off();

@@ -1,15 +1,15 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { BuildState, StepState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
-import type { Event, WatchResponse } from "@ritmo/contract/ritmo/event/v1/event_pb.js";
+import type { WatchResponse } from "@ritmo/contract/ritmo/event/v1/event_pb.js";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openLogger } from "../../process/logger.ts";
 import { type FreshDatabase, freshDatabase } from "../../testing/fresh-database.ts";
 import { plantBuild, plantJob, plantOrganization, plantStep, plantWorker } from "../../testing/plant-rows.ts";
+import { cursorOf, eventsOf, everything, isLive, watchNow, watchUntil, word } from "../../testing/watch-until.ts";
 import { type Hints, openHints } from "../store/hints.ts";
 import { openDatabase } from "../store/open-database.ts";
 import { openTails, type Tails } from "./open-tails.ts";
 import { writeCursor } from "./position.ts";
-import { type WatchDeps, type Watched, watchEvents } from "./watch-events.ts";
+import { type WatchDeps, watchEvents } from "./watch-events.ts";
 
 let fresh: FreshDatabase;
 let hints: Hints;
@@ -29,45 +29,7 @@ afterEach(async () => {
   await fresh[Symbol.asyncDispose]();
 });
 
-const everything = (cursor = ""): Watched => ({ orgId: "org_default", cursor, filter: {}, queues: false });
-
-/** Watches until `enough` says so; then the stream is broken as a client breaks it. */
-async function watchUntil(
-  watched: Watched,
-  enough: (messages: WatchResponse[]) => boolean,
-  deps: WatchDeps = { db: fresh.db, tails, stopping: stopping.signal },
-  beatMs = 10_000,
-): Promise<WatchResponse[]> {
-  const leave = new AbortController();
-  const messages: WatchResponse[] = [];
-  for await (const message of watchEvents(deps, watched, leave.signal, beatMs)) {
-    messages.push(message);
-    if (enough(messages)) break;
-  }
-  return messages;
-}
-
-/** Watches to where it is live, once everything committed so far is final: other databases' transactions hold it up too. */
-async function watchNow(watched: Watched): Promise<WatchResponse[]> {
-  const [row] = await fresh.db.sql<{ xid: string }[]>`SELECT pg_current_xact_id()::text AS xid`;
-  const isFinal = async () => {
-    const [now] = await fresh.db.sql`SELECT pg_snapshot_xmin(pg_current_snapshot()) > ${row?.xid ?? ""}::xid8 AS final`;
-    return now?.["final"];
-  };
-  await expect.poll(isFinal, { timeout: 20_000 }).toBe(true);
-  return await watchUntil(watched, isLive);
-}
-
-const eventsOf = (messages: WatchResponse[]) => messages.flatMap((message) => message.events);
-const cursorOf = (messages: WatchResponse[]) => messages.at(-1)?.cursor ?? "";
-const word = ({ subject }: Event) =>
-  subject.case === "build" || subject.case === "step" || subject.case === "worker"
-    ? `${subject.case} ${subject.value.name}`
-    : `${subject.case}`;
-const isLive = (messages: WatchResponse[]) => {
-  const last = messages.at(-1);
-  return last?.cursor !== "" && last?.snapshot === false;
-};
+const deps = (): WatchDeps => ({ db: fresh.db, tails, stopping: stopping.signal });
 
 test("without a cursor: what is live now, then what happens", async () => {
   const { sql } = fresh.db;
@@ -77,7 +39,7 @@ test("without a cursor: what is live now, then what happens", async () => {
   await plantStep(sql, build, { key: "compile", state: "success" });
   await plantStep(sql, build, { key: "test", state: "queued" });
   await plantWorker(sql, "local");
-  const first = await watchNow(everything());
+  const first = await watchNow(deps(), everything());
   const snapshot = first.filter((message) => message.snapshot);
   expect(snapshot.map((message) => message.snapshotEnd)).toEqual([false, false, false, true]);
   expect(snapshot.slice(0, -1).map((message) => message.cursor)).toEqual(["", "", ""]);
@@ -93,7 +55,7 @@ test("without a cursor: what is live now, then what happens", async () => {
   await sql`DELETE FROM queue`;
   await sql`UPDATE steps SET state = 'cancellation', finished_at = clock_timestamp() WHERE build_id = ${build} AND key = 'test'`;
   hints.send("events", "org_default");
-  const later = await watchUntil(everything(cursorOf(first)), (all) => eventsOf(all).length > 0);
+  const later = await watchUntil(deps(), everything(cursorOf(first)), (all) => eventsOf(all).length > 0);
   expect(eventsOf(later)).toHaveLength(1);
   expect(eventsOf(later)[0]?.subject.value).toMatchObject({
     name: "hello#2/test",
@@ -104,10 +66,10 @@ test("without a cursor: what is live now, then what happens", async () => {
 
 test("a cursor goes on with history, each event once, whatever cursor of it is taken", async () => {
   const { sql } = fresh.db;
-  const start = cursorOf(await watchNow(everything()));
+  const start = cursorOf(await watchNow(deps(), everything()));
   const job = await plantJob(sql, "hello");
   for (let i = 0; i < 5; i++) await plantBuild(sql, job);
-  const all = eventsOf(await watchNow(everything(start)));
+  const all = eventsOf(await watchNow(deps(), everything(start)));
   expect(all.map(word)).toEqual([
     "job",
     "build hello#1",
@@ -117,7 +79,7 @@ test("a cursor goes on with history, each event once, whatever cursor of it is t
     "build hello#5",
   ]);
   for (const [i, { cursor }] of all.entries()) {
-    const rest = eventsOf(await watchNow(everything(cursor)));
+    const rest = eventsOf(await watchNow(deps(), everything(cursor)));
     expect(rest.map(word)).toEqual(all.slice(i + 1).map(word));
   }
 });
@@ -130,23 +92,23 @@ test("a build's watcher sees that build and its steps alone, also when it is ove
   await plantStep(sql, other, { key: "compile" });
   await plantWorker(sql, "local");
   const watched = { ...everything(), filter: { buildId: over } };
-  const first = await watchNow(watched);
+  const first = await watchNow(deps(), watched);
   expect(eventsOf(first).map(word)).toEqual(["build hello#1", "step hello#1/compile"]);
   await sql`UPDATE builds SET state = 'running', finished_at = NULL WHERE id = ${over}`;
   await sql`UPDATE builds SET cancel_requested_at = clock_timestamp() WHERE id = ${other}`;
-  const later = await watchNow({ ...watched, cursor: cursorOf(first) });
+  const later = await watchNow(deps(), { ...watched, cursor: cursorOf(first) });
   expect(eventsOf(later).map(word)).toEqual(["build hello#1"]);
 });
 
 test("only the kinds that are asked for are told; a job comes whole", async () => {
   const { sql } = fresh.db;
-  const start = cursorOf(await watchNow(everything()));
+  const start = cursorOf(await watchNow(deps(), everything()));
   const job = await plantJob(sql, "hello");
   await plantBuild(sql, job);
   const kept = await plantJob(sql, "gone");
   await sql`UPDATE jobs SET deleted_at = clock_timestamp(), revision = revision + 1 WHERE id = ${kept}`;
   const watched = { ...everything(start), filter: { kinds: ["job" as const] } };
-  const [made, ...deleted] = eventsOf(await watchNow(watched));
+  const [made, ...deleted] = eventsOf(await watchNow(deps(), watched));
   expect(made?.subject).toMatchObject({
     case: "job",
     value: { job: { id: job, name: "hello", repository: "https://git.example.com/hello.git" }, deleted: false },
@@ -159,18 +121,18 @@ test("only the kinds that are asked for are told; a job comes whole", async () =
 test("another organization's events are nobody else's", async () => {
   const { sql } = fresh.db;
   const stranger = await plantOrganization(sql, "stranger");
-  const start = cursorOf(await watchNow({ ...everything(), orgId: stranger }));
+  const start = cursorOf(await watchNow(deps(), { ...everything(), orgId: stranger }));
   const job = await plantJob(sql, "hello");
   await plantStep(sql, await plantBuild(sql, job), {});
-  const theirs = await watchNow({ ...everything(start), orgId: stranger });
+  const theirs = await watchNow(deps(), { ...everything(start), orgId: stranger });
   expect(eventsOf(theirs)).toEqual([]);
-  expect(eventsOf(await watchNow(everything(start)))).toHaveLength(3);
+  expect(eventsOf(await watchNow(deps(), everything(start)))).toHaveLength(3);
 });
 
 test("an event behind a transaction that is still open is held back, and comes in its place", async () => {
   const { sql } = fresh.db;
   const job = await plantJob(sql, "hello");
-  const start = cursorOf(await watchNow(everything()));
+  const start = cursorOf(await watchNow(deps(), everything()));
   const open = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   const slow = fresh.db.transaction(async (tx) => {
@@ -180,29 +142,51 @@ test("an event behind a transaction that is still open is held back, and comes i
   });
   await begun.promise;
   await plantBuild(sql, job);
-  expect(eventsOf(await watchUntil(everything(start), isLive))).toEqual([]);
+  expect(eventsOf(await watchUntil(deps(), everything(start), isLive))).toEqual([]);
   open.resolve();
   await slow;
-  const both = await watchUntil(everything(start), (all) => eventsOf(all).length >= 2);
+  const both = await watchUntil(deps(), everything(start), (all) => eventsOf(all).length >= 2);
   expect(eventsOf(both).map(word)).toEqual(["worker slow", "build hello#1"]);
 });
 
 test("a cursor that is older than what is kept, or from another database, gets a snapshot", async () => {
   const { sql } = fresh.db;
-  const start = cursorOf(await watchNow(everything()));
+  const start = cursorOf(await watchNow(deps(), everything()));
   await plantBuild(sql, await plantJob(sql, "hello"));
-  expect((await watchNow(everything(start))).some((message) => message.snapshot)).toBe(false);
+  expect((await watchNow(deps(), everything(start))).some((message) => message.snapshot)).toBe(false);
   await sql`UPDATE events_dropped SET xid = pg_snapshot_xmin(pg_current_snapshot()), seq = 0`;
-  const again = await watchNow(everything(start));
+  const again = await watchNow(deps(), everything(start));
   expect(again[0]?.snapshot).toBe(true);
   expect(eventsOf(again).map(word)).toContain("build hello#1");
   const future = writeCursor({ xid: 2n ** 60n, seq: 1 });
-  expect((await watchNow(everything(future)))[0]?.snapshot).toBe(true);
-  await expect(watchUntil(everything("nonsense"), isLive)).rejects.toMatchObject({ reason: "CURSOR_INVALID" });
+  expect((await watchNow(deps(), everything(future)))[0]?.snapshot).toBe(true);
+  await expect(watchUntil(deps(), everything("nonsense"), isLive)).rejects.toMatchObject({ reason: "CURSOR_INVALID" });
 });
 
+test("a lost hint costs a poll, and lost connections a moment", async () => {
+  const { sql } = fresh.db;
+  const job = await plantJob(sql, "hello");
+  const start = cursorOf(await watchNow(deps(), everything()));
+  const watching = watchEvents(deps(), everything(start), stopping.signal);
+  const next = async () => ((await watching.next()).value?.events ?? []).map(word);
+  expect(await next()).toEqual([]);
+  await plantBuild(sql, job);
+  expect(await next()).toEqual(["build hello#1"]);
+  await using admin = openAdmin(fresh.url);
+  await admin.db.sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()`;
+  await plantBuild(admin.db.sql, job);
+  expect(await next()).toEqual(["build hello#2"]);
+  await watching.return(undefined);
+});
+
+function openAdmin(url: string) {
+  const db = openDatabase({ url, maxConnections: 1 });
+  return { db, [Symbol.asyncDispose]: () => db.close() };
+}
+
 test("with nothing to tell, beats move the cursor", async () => {
-  const beats = await watchUntil(everything(), (all) => all.length >= 4, undefined, 10);
+  const beats = await watchUntil(deps(), everything(), (all) => all.length >= 4, 10);
   expect(beats.slice(-2).map((beat) => [beat.events.length, beat.cursor === ""])).toEqual([
     [0, false],
     [0, false],
@@ -212,15 +196,17 @@ test("with nothing to tell, beats move the cursor", async () => {
 test("who does not read is told so, and others go on", async () => {
   const { sql } = fresh.db;
   const job = await plantJob(sql, "hello");
-  const start = cursorOf(await watchNow(everything()));
-  const slow = watchEvents({ db: fresh.db, tails, stopping: stopping.signal }, everything(start), stopping.signal);
+  const start = cursorOf(await watchNow(deps(), everything()));
+  const slow = watchEvents(deps(), everything(start), stopping.signal);
   expect((await slow.next()).value?.events).toEqual([]);
   await sql`INSERT INTO events (org_id, kind, payload)
     SELECT 'org_default', 'worker', jsonb_build_object('worker_id', 'wrk_' || n, 'name', 'w' || n, 'state', 'online')
     FROM generate_series(1, 6000) n`;
   await plantBuild(sql, job);
   hints.send("events", "org_default");
-  const brisk = await watchUntil(everything(start), (all) => eventsOf(all).some((e) => e.subject.case === "build"));
+  const brisk = await watchUntil(deps(), everything(start), (all) =>
+    eventsOf(all).some((e) => e.subject.case === "build"),
+  );
   expect(eventsOf(brisk)).toHaveLength(6_001);
   await expect
     .poll(() =>
@@ -233,8 +219,8 @@ test("who does not read is told so, and others go on", async () => {
 });
 
 test("a server that stops ends its watchers with UNAVAILABLE", async () => {
-  const watching = watchUntil(everything(), () => false);
-  const joined = watchUntil(everything(), isLive);
+  const watching = watchUntil(deps(), everything(), () => false);
+  const joined = watchUntil(deps(), everything(), isLive);
   await joined;
   stopping.abort();
   await expect(watching).rejects.toMatchObject({ code: "unavailable", reason: "STOPPING" });
@@ -250,7 +236,7 @@ test("lengths of queues: as they are, then when they change", async () => {
     );
   const watched = { ...everything(), filter: { kinds: [] }, queues: true };
   let grown = false;
-  const seen = await watchUntil(watched, (all) => {
+  const seen = await watchUntil(deps(), watched, (all) => {
     if (queues(all).length === 1 && !grown) {
       grown = true;
       void plantStep(sql, build, { key: "b", state: "queued", pool: "big" }).then(() =>
@@ -276,78 +262,14 @@ test("many watchers of one organization cost one reader", async () => {
     },
   });
   const shared = openTails({ db: { sql: counted }, hints, logger });
-  const deps = { db: { sql }, tails: shared, stopping: stopping.signal };
-  const start = cursorOf(await watchNow(everything()));
+  const sharing = { ...deps(), tails: shared };
+  const start = cursorOf(await watchNow(deps(), everything()));
   const watchers = Array.from({ length: 50 }, () =>
-    watchUntil(everything(start), (all) => eventsOf(all).length >= 2, deps),
+    watchUntil(sharing, everything(start), (all) => eventsOf(all).length >= 2),
   );
   await plantBuild(sql, await plantJob(sql, "hello"));
   hints.send("events", "org_default");
   for (const messages of await Promise.all(watchers))
     expect(eventsOf(messages).map(word)).toEqual(["job", "build hello#1"]);
   expect(reads).toBeLessThan(50);
-});
-
-// Transactions that commit out of order, some that never do, watchers at two replicas that break and come back.
-test("every event exactly once and in order, through breaks and out-of-order commits", async () => {
-  const others = [openDatabase({ url: fresh.url }), openDatabase({ url: fresh.url })];
-  const secondHints = openHints(fresh.url, logger);
-  const replicas = [
-    { db: fresh.db, tails, stopping: stopping.signal },
-    {
-      db: others[0] as typeof fresh.db,
-      tails: openTails({ db: others[0] as typeof fresh.db, hints: secondHints, logger }),
-      stopping: stopping.signal,
-    },
-  ];
-  const start = cursorOf(await watchNow(everything()));
-  const write = async (writer: number) => {
-    const db = [fresh.db, ...others][writer % 3] as typeof fresh.db;
-    for (let n = 0; n < 25; n++) {
-      await db
-        .transaction(async (tx) => {
-          for (let i = 0; i <= Math.random() * 3; i++) {
-            await tx`INSERT INTO events (org_id, kind, payload) VALUES ('org_default', 'worker',
-              jsonb_build_object('worker_id', 'w', 'name', ${`${writer}-${n}-${i}`}::text, 'state', 'online'))`;
-            if (Math.random() < 0.5) await delay(Math.random() * 12);
-          }
-          if (Math.random() < 0.15) throw new Error("rolled back");
-        })
-        .catch(() => {});
-      if (Math.random() < 0.7) hints.send("events", "org_default");
-    }
-    return writer;
-  };
-  const done = Promise.all(Array.from({ length: 9 }, (_, writer) => write(writer)));
-  const ended = done.then(async () => {
-    await fresh.db.sql`INSERT INTO events (org_id, kind, payload) VALUES ('org_default', 'worker',
-      '{"worker_id": "w", "name": "the end", "state": "online"}')`;
-    hints.send("events", "org_default");
-  });
-  const watch = async (watcher: number) => {
-    const seen: string[] = [];
-    for (let cursor = start; seen.at(-1) !== "worker the end"; ) {
-      const budget = Math.ceil(Math.random() * 6);
-      const messages = await watchUntil(
-        everything(cursor),
-        (all) => all.length >= budget || eventsOf(all).some((event) => word(event) === "worker the end"),
-        replicas[(watcher + seen.length) % 2],
-        50,
-      );
-      // Now and then a client loses the end of what it was sent, and comes back with the cursor of an event.
-      const got = eventsOf(messages);
-      const kept = Math.random() < 0.3 && got.length > 1 ? got.slice(0, -1) : got;
-      cursor = kept.length < got.length ? (kept.at(-1)?.cursor ?? cursor) : cursorOf(messages);
-      seen.push(...kept.map(word));
-    }
-    return seen;
-  };
-  const watched = await Promise.all([0, 1, 2, 3, 4, 5].map(watch));
-  await ended;
-  const rows = await fresh.db.sql<{ name: string }[]>`SELECT payload ->> 'name' AS name FROM events ORDER BY xid, seq`;
-  const expected = rows.map((row) => `worker ${row.name}`);
-  expect(expected.length).toBeGreaterThan(200);
-  for (const seen of watched) expect(seen).toEqual(expected);
-  await secondHints.close();
-  await Promise.all(others.map((db) => db.close()));
 });

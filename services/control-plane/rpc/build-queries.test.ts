@@ -15,9 +15,6 @@ import { buildQueries } from "./build-queries.ts";
 
 let fresh: FreshDatabase;
 let builds: Client<typeof BuildService>;
-const PROCESS = "ritmo/executor=process";
-const DOCKER = "ritmo/executor=docker";
-const GPU = [PROCESS, "gpu=true"].sort();
 
 beforeEach(async () => {
   fresh = await freshDatabase();
@@ -71,54 +68,6 @@ test("what is wrong with a pipeline is told with its place", async () => {
     reason: "PIPELINE_INVALID",
     diagnostics: [{ code: "unknown-key", line: 4, column: 5 }],
   });
-});
-
-test("a build that no worker can go on with says so, as long as that is so", async () => {
-  const { sql } = fresh.db;
-  const id = await plantBuild(sql, await plantJob(sql, "hello"));
-  await plantWorker(sql, "local");
-  await plantWorker(sql, "away", { labels: ["gpu=true"], state: "offline" });
-  await plantStep(sql, id, { key: "train", state: "queued", requires: GPU });
-  await plantStep(sql, id, { key: "publish", needs: ["train"] });
-  const blocked = await get(id);
-  expect(blocked?.cause).toMatch(/^train waits: no worker has gpu=true; one that could was last seen \d{4}-\d\d-\d\d/);
-  expect(blocked?.reason).toBe("NO_WORKER");
-  expect((await builds.listBuilds({})).builds[0]?.cause).toBe(blocked?.cause);
-
-  const other = await plantStep(sql, id, { key: "lint", state: "queued" });
-  expect((await get(id))?.cause).toBe("");
-  await sql`DELETE FROM queue WHERE step_id = ${other}`;
-  await sql`UPDATE steps SET state = 'cancellation', finished_at = clock_timestamp() WHERE id = ${other}`;
-  expect((await get(id))?.cause).toBe(blocked?.cause);
-  await sql`UPDATE workers SET state = 'online' WHERE name = 'away'`;
-  expect((await get(id))?.cause).toBe("");
-});
-
-test.each<[string, Parameters<typeof plantWorker>[2] & object, object, string]>([
-  ["of another pool", { pool: "big", labels: ["gpu=true"] }, { requires: GPU }, "no worker has gpu=true"],
-  [
-    "that drains",
-    { labels: ["gpu=true"], state: "draining", draining: true },
-    { requires: GPU },
-    "no worker has gpu=true",
-  ],
-  ["without containers", {}, { requires: [DOCKER] }, "no worker has a container engine"],
-  ["too small", { machine: { cpus: 2 } }, { cpuMillis: 4_000 }, "no worker has 4 CPUs"],
-])("a worker %s does not count", async (_, worker, step, cause) => {
-  const { sql } = fresh.db;
-  const id = await plantBuild(sql, await plantJob(sql, "hello"));
-  await plantWorker(sql, "local", worker);
-  await plantStep(sql, id, { state: "queued", ...step });
-  expect((await get(id))?.cause).toContain(cause);
-});
-
-test("a scripted worker counts as one that runs processes", async () => {
-  const { sql } = fresh.db;
-  const id = await plantBuild(sql, await plantJob(sql, "hello"));
-  await plantStep(sql, id, { state: "queued" });
-  expect((await get(id))?.cause).toBe("test waits: no worker is online");
-  await plantWorker(sql, "bench", { executors: ["scripted"] });
-  expect((await get(id))?.cause).toBe("");
 });
 
 test("builds are listed by what they are, newest or oldest first, page by page", async () => {
@@ -248,62 +197,6 @@ test("every attempt of a step stays to be seen", async () => {
     errorLine: "Killed",
   });
   expect(attempts[1]?.exitCode).toBeUndefined();
-});
-
-test("a queued step is explained by the workers, its place and what to do", async () => {
-  const { sql } = fresh.db;
-  const id = await plantBuild(sql, await plantJob(sql, "hello"));
-  await plantWorker(sql, "local");
-  await plantWorker(sql, "resting", {
-    labels: ["gpu=true"],
-    state: "draining",
-    draining: true,
-    drainReason: "new disk",
-  });
-  await plantWorker(sql, "elsewhere", { pool: "big", labels: ["gpu=true"] });
-  await plantStep(sql, id, { key: "first", state: "queued", requires: GPU });
-  await plantStep(sql, id, { key: "train", state: "queued", requires: GPU });
-  const explained = await builds.explainStep({ name: "hello#1/train" });
-  expect(explained.step?.key).toBe("train");
-  expect(explained.summary).toMatch(/^train waits: no worker has gpu=true/);
-  expect(explained.remedy).toContain("ritmo worker resume resting");
-  expect(explained.why).toMatchObject({
-    case: "waitsForWorker",
-    value: {
-      queuePosition: 1,
-      workers: [
-        { worker: "resting", code: "DRAINING", text: "draining: new disk" },
-        { worker: "local", code: "LABELS_MISSING", text: "lacks gpu=true" },
-      ],
-    },
-  });
-  const busy = await plantWorker(sql, "gpu", { labels: ["gpu=true"], slots: 1 });
-  const held = await plantStep(sql, id, { key: "held", state: "running", requires: GPU, sessionId: busy.sessionId });
-  await plantAttempt(sql, held, busy);
-  const waits = await builds.explainStep({ name: "hello#1/train" });
-  expect(waits).toMatchObject({ summary: "train waits for a free slot of gpu; 1 step is before it.", remedy: "" });
-  const runs = await builds.explainStep({ name: held });
-  expect(runs).toMatchObject({ summary: "held runs on gpu.", why: { case: "runs", value: { workerId: busy.id } } });
-});
-
-test("a step that waits or was skipped names the steps that it is because of", async () => {
-  const { sql } = fresh.db;
-  const id = await plantBuild(sql, await plantJob(sql, "hello"));
-  await plantStep(sql, id, { key: "good", state: "success" });
-  await plantStep(sql, id, { key: "bad", state: "failure" });
-  await plantStep(sql, id, { key: "between", state: "skip", needs: ["bad", "good"] });
-  await plantStep(sql, id, { key: "last", state: "skip", needs: ["between"] });
-  await plantStep(sql, id, { key: "later", needs: ["good", "slow"] });
-  await plantStep(sql, id, { key: "slow" });
-  await sql`INSERT INTO step_needs SELECT l.id, s.id FROM steps l, steps s WHERE l.key = 'later' AND s.key = 'slow'`;
-  expect(await builds.explainStep({ name: "hello#1/later" })).toMatchObject({
-    summary: "later waits for slow.",
-    why: { case: "waitsForSteps", value: { steps: ["slow"] } },
-  });
-  expect(await builds.explainStep({ name: "hello#1/last" })).toMatchObject({
-    summary: "last was skipped, because bad did not succeed.",
-    why: { case: "over", value: { becauseOf: ["bad"], attemptId: "" } },
-  });
 });
 
 test("another organization sees none of it", async () => {
