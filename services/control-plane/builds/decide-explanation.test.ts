@@ -57,8 +57,9 @@ test.each<[string, Partial<WorkerFacts>, Partial<StepFacts["wish"]>, string, str
   ["a worker that went", { state: "offline" }, {}, "OFFLINE", "offline since 2026-03-04 05:06 UTC"],
   [
     "a worker that never came",
-    { state: "new", lastSeenAt: null },
-    {},
+    // Of its machine nothing is known yet.
+    { state: "new", lastSeenAt: null, labels: ["gpu=true"] },
+    { requires: ["gpu=true", "ritmo/executor=process"] },
     "OFFLINE",
     "was made, and its process has never called",
   ],
@@ -153,7 +154,7 @@ test("where a worker would do, were it there, that is the remedy", () => {
     "End the drain (ritmo worker resume local), or start another worker like it.",
   );
   expect(explain({ ...blocked, workers: [worker({ state: "offline" })] })[1]).toBe(
-    "Start the worker local again, or another one like it.",
+    "Start the worker local, or another one like it.",
   );
 });
 

@@ -83,7 +83,7 @@ function explainQueued(facts: StepFacts): Explanation {
 function remedyOfNearest([nearest]: Verdict[]): string | undefined {
   if (nearest?.code === "DRAINING")
     return `End the drain (ritmo worker resume ${nearest.worker}), or start another worker like it.`;
-  if (nearest?.code === "OFFLINE") return `Start the worker ${nearest.worker} again, or another one like it.`;
+  if (nearest?.code === "OFFLINE") return `Start the worker ${nearest.worker}, or another one like it.`;
   return undefined;
 }
 

@@ -40,7 +40,9 @@ export interface Verdict {
 /** Why one worker does not run a step: what it lacks comes before where it is, because only the first is for ever. */
 export function judgeWorker(worker: WorkerFacts, wish: Wish): Verdict {
   const say = (code: VerdictCode, text: string) => ({ worker: worker.name, workerId: worker.id, code, text });
-  const missing = wish.requires.filter((label) => !worker.labels.includes(label));
+  const lacking = wish.requires.filter((label) => !worker.labels.includes(label));
+  // What its machine can do is not known before its process has called.
+  const missing = worker.state === "new" ? peopleLabels(lacking) : lacking;
   const named = peopleLabels(missing);
   if (named.length > 0) return say("LABELS_MISSING", `lacks ${named.join(" and ")}${has(worker, named)}`);
   if (missing.includes(DOCKER))
