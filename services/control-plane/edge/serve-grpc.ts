@@ -131,9 +131,11 @@ function headersOf(metadata: grpc.Metadata): Headers {
   return headers;
 }
 
-/** The requests; a caller that left looks like a clean end to grpc-js, and is an error here. */
+/** The requests; a caller that left looks like a clean end to grpc-js at first, and is an error here. */
 async function* requestsOf(method: DescMethod, call: Call, signal: AbortSignal): AsyncGenerator<Message> {
   for await (const bytes of call.iterator({ destroyOnReturn: false })) yield readRequest(method, bytes);
+  // That the stream was cut off is told a turn after its end.
+  if (method.methodKind !== "unary") await new Promise((resolve) => setImmediate(resolve));
   if (signal.aborted || call.cancelled) throw signal.reason ?? new ConnectError("the caller left", Code.Canceled);
 }
 
