@@ -92,10 +92,8 @@ export async function openWorker(
       labels: config.labels.map(({ key, value }) => ({ key, value })),
       slots: config.slots,
       executors: config.executors,
-      capacity: await slots.capacity(),
-      held: slots.held(),
       version: VERSION,
-      draining: slots.draining,
+      ...(await slots.state()),
     });
   let known = "";
   const session = ({ sessionId, resumeKey, workerName, pool }: Welcome, fresh: boolean) => {
@@ -118,7 +116,7 @@ export async function openWorker(
     { lines, lease, log },
     {
       hello,
-      report: async () => ({ capacity: await slots.capacity(), held: slots.held(), draining: slots.draining }),
+      report: slots.state,
       offer: slots.offer,
       stop: ({ leaseId, reason, grace }) => slots.stop(leaseId, reason, graceOf(grace)),
       verdicts: slots.judge,

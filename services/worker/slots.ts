@@ -20,8 +20,8 @@ export interface Slots {
   /** Takes up an attempt of an earlier life. */
   adopt(hand: Hand, work: Promise<void>): void;
   find(leaseId: string): Hand | undefined;
-  held(): HeldAttempt[];
-  capacity(): Promise<Capacity>;
+  /** What is in hand and what is free, at one moment. */
+  state(): Promise<{ capacity: Capacity; held: HeldAttempt[]; draining: boolean }>;
   /** Does what the control plane says about each; what it does not know is dropped. */
   judge(verdicts: Verdict[]): void;
   stop(leaseId: string, reason: string, graceMs: number): void;
@@ -69,18 +69,18 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
     },
     adopt: keep,
     find: (leaseId) => hands.get(leaseId),
-    held: () => [...hands.values()].map(describe),
-    async capacity() {
-      const reserved = [...hands.values()].map(({ offer }) => offer.spec?.resources);
-      const sum = (pick: (r: NonNullable<(typeof reserved)[number]>) => number) =>
-        reserved.reduce((total, one) => total + (one ? pick(one) : 0), 0);
+    async state() {
       const disk = await statfs(workDir).catch(() => undefined);
-      return create(CapacitySchema, {
+      const reserved = [...hands.values()].map(({ offer }) => offer.spec?.resources);
+      const cpuMillis = reserved.reduce((sum, one) => sum + (one?.cpuMillis ?? 0), 0);
+      const memoryBytes = reserved.reduce((sum, one) => sum + Number(one?.memoryBytes ?? 0n), 0);
+      const capacity = create(CapacitySchema, {
         freeSlots: Math.max(0, slots - hands.size),
-        freeCpuMillis: Math.max(0, machine.cpus * 1000 - sum(({ cpuMillis }) => cpuMillis)),
-        freeMemoryBytes: BigInt(Math.max(0, machine.memoryBytes - sum(({ memoryBytes }) => Number(memoryBytes)))),
+        freeCpuMillis: Math.max(0, machine.cpus * 1000 - cpuMillis),
+        freeMemoryBytes: BigInt(Math.max(0, machine.memoryBytes - memoryBytes)),
         freeDiskBytes: disk ? BigInt(disk.bavail) * BigInt(disk.bsize) : 0n,
       });
+      return { capacity, held: [...hands.values()].map(describe), draining: self.draining };
     },
     judge(verdicts) {
       for (const { leaseId, verdict } of verdicts) {

@@ -66,6 +66,7 @@ function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Sp
   const start: Place = { segment: segments[0]?.number ?? 0, filePosition: 0, offset: found[0]?.firstOffset ?? 0 };
   for (const segment of segments) budget.usedBytes += segment.fileBytes;
   let end = segments.at(-1)?.endOffset ?? 0;
+  let nextNumber = (segments.at(-1)?.number ?? -1) + 1;
   let writing: { segment: Segment; file: FileHandle } | undefined;
   let reading: { path: string; file: FileHandle } | undefined;
 
@@ -80,7 +81,8 @@ function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Sp
 
   const roll = async (): Promise<{ segment: Segment; file: FileHandle }> => {
     await writing?.file.close();
-    const number = (segments.at(-1)?.number ?? -1) + 1;
+    // Never a number again: a reader's place in a segment that went must not be one in its successor.
+    const number = nextNumber++;
     const segment = { number, path: join(folder, `${number}.log`), fileBytes: 0, endOffset: end };
     if (number === 0) await mkdir(folder, { recursive: true });
     const file = await open(segment.path, "w");

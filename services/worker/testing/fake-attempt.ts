@@ -19,8 +19,9 @@ export interface FakeAttempt {
   accepted: number;
   declined: string | undefined;
   stages: number[];
-  step: Buffer;
-  prepare: Buffer;
+  logs: Record<"step" | "prepare", ReturnType<typeof growingBytes>>;
+  readonly step: Buffer;
+  readonly prepare: Buffer;
   marks: Mark[];
   chunks: number;
   finish: FinishStepRequest | undefined;
@@ -32,15 +33,42 @@ export interface FakeAttempt {
   inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
 }
 
+/** Bytes that grow at their end without being copied each time. */
+function growingBytes() {
+  let room = Buffer.alloc(64 * 1024);
+  let length = 0;
+  return {
+    get: () => room.subarray(0, length),
+    cut: (to: number) => {
+      length = to;
+    },
+    add(bytes: Uint8Array) {
+      if (length + bytes.length > room.length) {
+        const wider = Buffer.alloc(2 * (length + bytes.length));
+        room.copy(wider, 0, 0, length);
+        room = wider;
+      }
+      room.set(bytes, length);
+      length += bytes.length;
+    },
+  };
+}
+
 /** An attempt of which nothing is known but its offer. */
 export function fakeAttempt(offer: Offer): FakeAttempt {
+  const logs = { step: growingBytes(), prepare: growingBytes() };
   return {
+    logs,
+    get step() {
+      return logs.step.get();
+    },
+    get prepare() {
+      return logs.prepare.get();
+    },
     offer,
     accepted: 0,
     declined: undefined,
     stages: [],
-    step: Buffer.alloc(0),
-    prepare: Buffer.alloc(0),
     marks: [],
     chunks: 0,
     finish: undefined,
@@ -56,7 +84,9 @@ export function fakeAttempt(offer: Offer): FakeAttempt {
 export function append(attempt: FakeAttempt, request: AppendLogRequest): number {
   const raw = request.codec === Codec.ZSTD ? zstdDecompressSync(request.data) : Buffer.from(request.data);
   if (raw.length !== request.rawLength || crc32c(raw) !== request.crc32c) throw refusal(15, "LOG_CORRUPT");
-  if (raw.reduce((count, byte) => count + (byte === 10 ? 1 : 0), 0) !== request.lines) throw refusal(15, "LOG_CORRUPT");
+  let lines = 0;
+  for (let at = raw.indexOf(10); at >= 0; at = raw.indexOf(10, at + 1)) lines++;
+  if (lines !== request.lines) throw refusal(15, "LOG_CORRUPT");
   const which = request.kind === LogKind.PREPARE ? "prepare" : "step";
   const offset = Number(request.offset);
   const end = attempt[which].length;
@@ -66,7 +96,7 @@ export function append(attempt: FakeAttempt, request: AppendLogRequest): number 
   for (const mark of request.marks) {
     if (mark.offset < request.offset || mark.offset > request.offset + BigInt(raw.length)) throw refusal(3, "MARKS");
   }
-  if (offset + raw.length > end) attempt[which] = Buffer.concat([attempt[which], raw.subarray(end - offset)]);
+  if (offset + raw.length > end) attempt.logs[which].add(raw.subarray(end - offset));
   if (which === "step") {
     attempt.marks.push(...request.marks);
     attempt.chunks++;
