@@ -75,7 +75,7 @@ function firstError(text) {
     .split("\n")
     .map((line) => line.replace(/^npm (error|ERR!) ?/, "").trim())
     .filter((line) => line !== "");
-  const line = lines.find((line) => !/^code /.test(line)) ?? "no reason was given";
+  const line = lines.find((line) => !/^(code|errno|syscall|path) /.test(line)) ?? "no reason was given";
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
