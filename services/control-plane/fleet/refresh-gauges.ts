@@ -3,9 +3,13 @@ import type { Sql } from "../store/open-database.ts";
 
 type FleetGauges = Pick<Metrics, "queueDepth" | "queueOldest" | "workers" | "workerSlots">;
 
-/** Reads queue and fleet from the database into their gauges; called when somebody scrapes. */
+/**
+ * Reads queue and fleet from the database into their gauges; called when somebody scrapes. While the database is away
+ * they have no value, and what the process counts itself is served all the same.
+ */
 export async function refreshGauges({ sql }: { sql: Sql }, gauges: FleetGauges): Promise<void> {
-  const [queue, workers, slots] = await Promise.all([readQueue(sql), readWorkers(sql), readSlots(sql)]);
+  const read = Promise.all([readQueue(sql), readWorkers(sql), readSlots(sql)]);
+  const [queue, workers, slots] = await read.catch(() => [[], [], []] as const);
   for (const gauge of [gauges.queueDepth, gauges.queueOldest, gauges.workers, gauges.workerSlots]) gauge.reset();
   for (const { pool, depth, oldest } of queue) {
     gauges.queueDepth.set({ pool }, depth);
