@@ -25,7 +25,9 @@ export function askControlPlane(program: string, env: NodeJS.ProcessEnv): Ask {
       const options = { env, timeout: ASK_TIMEOUT_MS };
       execFile(process.execPath, [program, command], options, (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
-        reject(new UpProblem(`This machine could not be signed in: ${pickLastWords(stderr) ?? error.message}`));
+        const said = (pickLastWords(stderr) ?? error.message).replace(/^ritmo server: /, "").replace(/\.$/, "");
+        const way = /^connect |getaddrinfo|password|database/.test(said) ? " See to RITMO_DATABASE_URL." : "";
+        reject(new UpProblem(`The control plane can't start: ${said}.${way}`));
       });
     });
 }

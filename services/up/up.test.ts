@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,6 +10,7 @@ import { BuildService, BuildState } from "@ritmo/contract/ritmo/build/v1/build_p
 import { JobService } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sleep } from "../process/wait.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
 import { identifyProcess } from "./process-identity.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
@@ -225,5 +226,30 @@ test("Ctrl-C ends a step in hand with all it started; a second one ends everythi
   expect(sleepers().length).toBeGreaterThanOrEqual(2);
   patient.child.kill("SIGINT");
   expect(await patient.ended).toBe(0);
+  expect(processesOf(folder)).toEqual([]);
+}, 180_000);
+
+test("on a database of one's own; on another one later, this machine is made known anew", async () => {
+  const tokens: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    await using database = await freshDatabase();
+    const one = up("own", { RITMO_DATABASE_URL: database.url });
+    await untilUp(one);
+    expect(one.output()).not.toContain("PostgreSQL");
+    expect(existsSync(join(folder, "own/postgres"))).toBe(false);
+    expect((await jobs("own").listJobs({})).jobs.length).toBeLessThanOrEqual(1);
+    tokens.push(context("own").token);
+    one.child.kill("SIGINT");
+    expect(await one.ended).toBe(0);
+  }
+  expect(new Set(tokens).size).toBe(2);
+}, 180_000);
+
+test("a database that does not answer: one line, and nothing is left running", async () => {
+  const one = up("unreachable", { RITMO_DATABASE_URL: "postgres://nobody:secret@127.0.0.1:1/none" });
+  expect(await one.ended).toBe(1);
+  expect(one.output()).toBe(
+    "The control plane can't start: connect ECONNREFUSED 127.0.0.1:1. See to RITMO_DATABASE_URL.\n",
+  );
   expect(processesOf(folder)).toEqual([]);
 }, 180_000);
