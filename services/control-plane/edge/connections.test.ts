@@ -2,11 +2,12 @@ import http2 from "node:http2";
 import net from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { ArtifactService } from "@ritmo/contract/ritmo/artifact/v1/artifact_pb.js";
 import { IdentityService } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
 import { LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import { expect, test, vi } from "vitest";
 import { openTestPort, TOKENS } from "../../testing/edge-ports.ts";
-import { post, talk } from "../../testing/raw-http.ts";
+import { envelope, post, talk } from "../../testing/raw-http.ts";
 
 const WHO = "/ritmo.identity.v1.IdentityService/WhoAmI";
 const authorization = `Bearer ${TOKENS.read}`;
@@ -114,6 +115,40 @@ test("frames that flood end their connection, not the server", async () => {
     expect(await said, name).toBeDefined();
   }
   expect(await post(port.port, WHO, { authorization })).toMatch(/^HTTP\/1.1 200 /);
+});
+
+test("a reader that takes nothing is let go, and its handler with it; one that reads is served", async () => {
+  let made = 0;
+  let ended = false;
+  const piece = new Uint8Array(64 * 1024);
+  await using port = await openTestPort({
+    limits: { stalledMs: 100 },
+    routes(router) {
+      router.service(ArtifactService, {
+        async *downloadArtifact() {
+          try {
+            for (; made < 10_000; made++) yield { data: piece };
+          } finally {
+            ended = true;
+          }
+        },
+      });
+    },
+  });
+  const session = http2.connect(port.url);
+  const path = "/ritmo.artifact.v1.ArtifactService/DownloadArtifact";
+  const stream = session.request({ ":method": "POST", ":path": path, ...headers, "content-type": "application/grpc" });
+  stream.on("error", () => {});
+  stream.end(envelope(new Uint8Array(0)));
+  await vi.waitFor(() => expect(ended).toBe(true));
+  expect(made).toBeLessThan(100);
+  session.destroy();
+
+  made = 9_900;
+  let read = 0;
+  const client = createClient(ArtifactService, createGrpcTransport({ baseUrl: port.url }));
+  for await (const _ of client.downloadArtifact({}, { headers })) read++;
+  expect(read).toBe(100);
 });
 
 test("a stop ends streams with a word, lets calls in flight end, and takes no more", async () => {

@@ -11,6 +11,8 @@ export interface HttpLimits {
   idleMs: number;
   /** How often a quiet HTTP/2 connection is asked whether it is still there. */
   pingMs: number;
+  /** How long a reader may take nothing of an answer that waits for it. */
+  stalledMs: number;
   connections: number;
   streamsPerConnection: number;
   headerBytes: number;
@@ -24,6 +26,7 @@ export const HTTP_LIMITS: HttpLimits = {
   firstStreamMs: 30_000,
   idleMs: 5 * 60_000,
   pingMs: 20_000,
+  stalledMs: 60_000,
   connections: 10_000,
   streamsPerConnection: 128,
   headerBytes: 16 * 1024,

@@ -37,27 +37,14 @@ export function endWithSignal(recheck: (request: RequestLike) => Promise<void>, 
     const timer = setInterval(() => {
       recheck(request).catch((reason: unknown) => over.abort(reason));
     }, everyMs);
-    timer.unref();
-    try {
-      const response = await untilAborted(next({ ...request, signal }), signal);
-      if (!response.stream) return response;
-      return withMessages(response, cleared(messagesUntilAborted(response.message, signal), timer));
-    } catch (reason) {
-      clearInterval(timer);
-      throw reason;
-    }
+    // The call's own signal aborts at every end, a good one too.
+    request.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+    const response = await untilAborted(next({ ...request, signal }), signal);
+    return response.stream ? withMessages(response, messagesUntilAborted(response.message, signal)) : response;
   };
 }
 
 type RequestLike = Parameters<ReturnType<Interceptor>>[0];
-
-async function* cleared<T>(messages: AsyncIterable<T>, timer: NodeJS.Timeout): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } finally {
-    clearInterval(timer);
-  }
-}
 
 /** The response with other messages: the same headers and trailers, which the handler goes on writing to. */
 export function withMessages(response: StreamResponse, message: StreamResponse["message"]): StreamResponse {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
@@ -39,6 +39,7 @@ export interface ConnectOptions {
   logger: Logger;
   unaryDeadlineMs: number;
   requestWithinMs: number;
+  stalledMs: number;
   /** Told of every call that was refused before its handler. */
   onRefused?: (method: DescMethod, reason: unknown) => void;
 }
@@ -48,7 +49,6 @@ const COMPRESS_FROM_BYTES = 4096;
 const NEVER_BYTES = 0xffffffff;
 // For reflection, the one public method that takes a stream.
 const REQUEST_STREAM_WITHIN_MS = 10 * 60_000;
-const STALLED_MS = 60_000;
 
 /**
  * Serves Connect, gRPC-Web and gRPC for one set of routes. Every method has its own limit of message size and its
@@ -73,7 +73,7 @@ export function serveConnect(options: ConnectOptions): HttpHandler {
       return true;
     }
     const call = arrive(handler, request, response, options);
-    run(handler, call, request, response).catch((reason: unknown) => {
+    run(handler, call, response, options.stalledMs).catch((reason: unknown) => {
       // The other end left: there is nobody to answer.
       options.logger.debug({ err: reason, method: handler.method.name }, "a call broke off");
       response.destroy();
@@ -128,22 +128,34 @@ function encodingHeader(type: string): string {
   return type.startsWith("application/grpc") ? "grpc-encoding" : "connect-content-encoding";
 }
 
-async function run(handler: UniversalHandler, call: Call, request: NodeRequest, response: NodeResponse) {
+async function run(handler: UniversalHandler, call: Call, response: NodeResponse, stalledMs: number) {
   const answer = await handler(call);
-  if (!call.reading.begun) announceClose(request, response);
-  await universalResponseToNodeResponse({ ...answer, body: unlessStalled(answer.body, response) }, response);
+  if (!call.reading.begun) announceClose(response.req, response);
+  const body = unlessStalled(answer.body, response, stalledMs);
+  // connect-node waits for ever for room in an answer whose reader has left, and its handler would wait with it.
+  response.once("close", () => {
+    body.return(undefined).catch(() => {});
+  });
+  await universalResponseToNodeResponse({ ...answer, body }, response);
 }
 
 /** The answer's bytes; a reader that takes none of them for too long has its stream closed, and its handler ended. */
-async function* unlessStalled(body: AsyncIterable<Uint8Array> | undefined, response: NodeResponse) {
+async function* unlessStalled(body: AsyncIterable<Uint8Array> | undefined, response: NodeResponse, stalledMs: number) {
   for await (const piece of body ?? []) {
-    const timer = setTimeout(() => response.destroy(), STALLED_MS);
+    const timer = setTimeout(() => cutOff(response), stalledMs);
     try {
       yield piece;
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+function cutOff(response: NodeResponse): void {
+  const { stream } = response.req as NodeRequest;
+  // Over HTTP/2 a plain destruction would look like an end without an error.
+  if (stream) stream.close(constants.NGHTTP2_CANCEL);
+  else response.destroy();
 }
 
 function manyRequests(method: DescMethod): boolean {

@@ -67,6 +67,7 @@ export async function openWebServer(options: WebServerOptions): Promise<OpenServ
     logger,
     unaryDeadlineMs: UNARY_DEADLINE_MS,
     requestWithinMs: limits.requestMs,
+    stalledMs: limits.stalledMs,
     ...(options.onRefused ? { onRefused: options.onRefused } : {}),
   });
   const handlers = [rpc, ...(options.handlers ?? []), servePage()];
