@@ -1,6 +1,9 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { ListenAddress } from "../process/setting-kinds.ts";
 import { claimPort } from "./claim-port.ts";
 import type { UpConfig } from "./config.ts";
+import { UpProblem } from "./up-problem.ts";
 
 /** Where the parts listen, with every port known, and how they are reached from this machine. */
 export interface Addresses {
@@ -29,7 +32,9 @@ export async function claimAddresses(config: UpConfig): Promise<Addresses> {
     metricsListen: written(metrics),
     url: config.url ?? localUrl,
     localUrl,
-    controlPlane: `${config.workerTlsCert ? "https://" : ""}${written(reached(worker))}`,
+    controlPlane: config.workerTlsCert
+      ? `https://${certifiedName(config.workerTlsCert, reached(worker).host)}:${worker.port}`
+      : written(reached(worker)),
     readyUrl: `http://${written(reached(metrics))}/readyz`,
   };
 }
@@ -42,4 +47,20 @@ function written({ host, port }: ListenAddress): string {
 function reached({ host, port }: ListenAddress): ListenAddress {
   if (host === "0.0.0.0") return { host: "127.0.0.1", port };
   return host === "::" ? { host: "::1", port } : { host, port };
+}
+
+/**
+ * The name by which a certificate lets this machine be reached. grpc-js 1.14 can't connect with TLS to an address in
+ * numbers (Node refuses one as the server's name), so localhost where the certificate has it, else its own first name.
+ */
+function certifiedName(path: string, host: string): string {
+  try {
+    const certificate = new X509Certificate(readFileSync(path));
+    if (certificate.checkHost("localhost") !== undefined) return "localhost";
+    return /DNS:([^,\s*]+)/.exec(certificate.subjectAltName ?? "")?.[1] ?? host;
+  } catch (reason) {
+    throw new UpProblem(
+      `RITMO_WORKER_TLS_CERT: ${path} can't be read as a certificate (PEM): ${(reason as Error).message}`,
+    );
+  }
 }

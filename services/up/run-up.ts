@@ -8,6 +8,7 @@ import { type Addresses, claimAddresses } from "./addresses.ts";
 import { awaitWorker } from "./await-worker.ts";
 import { environmentFor, type UpConfig } from "./config.ts";
 import { endSteps } from "./end-steps.ts";
+import { gatherTrust } from "./gather-trust.ts";
 import { keepPostgres } from "./keep-postgres.ts";
 import { type KeptPart, keepRunning } from "./keep-running.ts";
 import { loadSample } from "./load-sample.ts";
@@ -149,6 +150,7 @@ async function startWorker(scene: Scene, tokens: LocalTokens, transport: Transpo
     RITMO_CONTROL_PLANE: addresses.controlPlane,
     RITMO_WORKER_TOKEN: tokens.workerToken,
     RITMO_WORK_DIR: workDir,
+    RITMO_WORKER_TLS_CA: gatherTrust(config, join(dataDir, "worker-ca.pem")),
     RITMO_DRAIN_SECONDS: String(config.drainSeconds),
     RITMO_ALLOW_LOCAL_REPOSITORIES: String(config.allowLocalRepositories),
   });

@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -11,6 +20,7 @@ import { JobService } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sleep } from "../process/wait.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
+import { makeAuthority } from "../testing/make-certificate.ts";
 import { identifyProcess } from "./process-identity.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
@@ -243,6 +253,24 @@ test("on a database of one's own; on another one later, this machine is made kno
     expect(await one.ended).toBe(0);
   }
   expect(new Set(tokens).size).toBe(2);
+}, 180_000);
+
+test("with certificates of its own on both ports", async () => {
+  const authority = makeAuthority("Nobody's Authority");
+  const issued = authority.issue("localhost");
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  writeFileSync(cert, issued.cert + authority.cert);
+  writeFileSync(key, issued.key);
+  const one = up("tls", {
+    RITMO_TLS_CERT: cert,
+    RITMO_TLS_KEY: key,
+    RITMO_WORKER_TLS_CERT: cert,
+    RITMO_WORKER_TLS_KEY: key,
+  });
+  expect(await untilUp(one)).toMatch(/^https:/);
+  expect(one.output()).toContain("✓ worker");
+  one.child.kill("SIGINT");
+  expect(await one.ended).toBe(0);
 }, 180_000);
 
 test("a database that does not answer: one line, and nothing is left running", async () => {
