@@ -92,7 +92,8 @@ function logsOver(
     tell: (line) => prepare.append(Buffer.from(`${line}\n`)),
     async end() {
       const [stepEnd, prepareEnd] = await Promise.all([step.end(), prepare.end()]);
-      if (!refusal) return { step: stepEnd, prepare: prepareEnd, whole: true };
+      // A log that a full disk ended is shorter than what its digest is of.
+      if (!refusal) return { step: stepEnd, prepare: prepareEnd, whole: step.failed === undefined };
       // What the control plane does not take can't be promised to it.
       return {
         step: { ...stepEnd, offset: shippers.step.durable },

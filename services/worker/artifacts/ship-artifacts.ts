@@ -42,7 +42,8 @@ export async function shipArtifacts(
   let bytes = 0;
   try {
     await eachAtOnce(files, FILES_AT_ONCE, async (path) => {
-      bytes += (await uploadArtifact(asking, { leaseId, workspace }, path)).sizeBytes;
+      const { sizeBytes } = await uploadArtifact(asking, { leaseId, workspace }, path);
+      bytes += sizeBytes;
     });
   } catch (reason) {
     if (reason instanceof CallRefused && reason.refused.reason === "LEASE_LOST") hand.drop("the lease is lost");

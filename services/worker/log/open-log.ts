@@ -197,7 +197,8 @@ export function openLog({ spool, budget, maxBytes, diskFullMs, scanMarks }: LogO
     async end() {
       await this.flushed();
       clearTimeout(syncTimer);
-      return { offset: spool.end, sha256: hash.copy().digest(), droppedBytes: dropped };
+      // What a full disk kept out of the spool is lost like what is beyond the cap.
+      return { offset: spool.end, sha256: hash.copy().digest(), droppedBytes: dropped + offset - spool.end };
     },
     get failed() {
       return failure.signal.aborted ? (failure.signal.reason as Error) : undefined;

@@ -190,7 +190,9 @@ async function findSegments(folder: string): Promise<FoundSegment[]> {
     const path = join(folder, `${number}.log`);
     const decoded = decodeRecords(await readFile(path));
     const last = decoded.at(-1);
-    const before = segments.at(-1)?.endOffset ?? 0;
+    const before = segments.at(-1)?.endOffset ?? decoded[0]?.record.offset ?? 0;
+    // A crash of the machine may have kept a later file and not all of the one before.
+    if ((decoded[0]?.record.offset ?? before) !== before) break;
     segments.push({
       number,
       path,

@@ -1,17 +1,24 @@
 import { zstdDecompressSync } from "node:zlib";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { LogKind } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import {
   type AppendLogRequest,
   type BeginUploadRequest,
   Codec,
   type FinishStepRequest,
-  type InputFileSchema,
   type Mark,
   type Offer,
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { crc32c } from "../../process/crc32c.ts";
 import { refusal } from "./serve-peer.ts";
+
+export interface FakeUpload {
+  id: string;
+  request: BeginUploadRequest;
+  bytes: Buffer;
+  sends: number;
+  parts: [number, string][];
+  committed: boolean;
+}
 
 /** One attempt as the fake control plane sees it. */
 export interface FakeAttempt {
@@ -29,8 +36,7 @@ export interface FakeAttempt {
   /** No effect of it is accepted any more. */
   lost: boolean;
   stop: { reason: string; graceMs: number } | undefined;
-  uploads: Map<string, { id: string; request: BeginUploadRequest; bytes: Buffer; committed: boolean }>;
-  inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
+  uploads: Map<string, FakeUpload>;
 }
 
 /** Bytes that grow at their end without being copied each time. */
@@ -76,7 +82,6 @@ export function fakeAttempt(offer: Offer): FakeAttempt {
     lost: false,
     stop: undefined,
     uploads: new Map(),
-    inputs: [],
   };
 }
 

@@ -1,13 +1,13 @@
-import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type AppendLogRequest,
   type AttendResponse,
   AttendResponseSchema,
-  BeginUploadResponseSchema,
   type FinishStepRequest,
   type Hello,
+  type InputFileSchema,
   type Limits,
   LimitsSchema,
   OfferSchema,
@@ -17,6 +17,7 @@ import {
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { expect } from "vitest";
 import { append, type FakeAttempt, fakeAttempt } from "./fake-attempt.ts";
+import { fakeBytes } from "./fake-bytes.ts";
 import { type Call, refusal, servePeer } from "./serve-peer.ts";
 
 /** What a test makes the peer do wrong. */
@@ -35,6 +36,18 @@ export interface Switches {
   breakLogAfter: number | undefined;
   /** Chunks wait so long for their acknowledgement. */
   ackDelayMs: number;
+  /** Breaks a SendArtifact after so many bytes. */
+  breakSendAfterBytes: number | undefined;
+  /** Every BeginUpload is refused so. */
+  refuseUploads: { code: number; reason: string } | undefined;
+  /** Files are PUT to this address in parts; some are there already, with these tags. */
+  signedParts: { partBytes: number; url: string; there: Record<number, string> } | undefined;
+  /** What every attempt may bring in. */
+  inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
+  /** FetchInput breaks after so many bytes. */
+  fetchPieceBytes: number | undefined;
+  /** FetchInput knows none of them. */
+  missingInputs: boolean;
 }
 
 export interface FakeControlPlane extends AsyncDisposable {
@@ -93,6 +106,12 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
     refuseChunks: undefined,
     breakLogAfter: undefined,
     ackDelayMs: 0,
+    breakSendAfterBytes: undefined,
+    refuseUploads: undefined,
+    signedParts: undefined,
+    inputs: [],
+    fetchPieceBytes: undefined,
+    missingInputs: false,
   };
   let session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
   let attend: Call | undefined;
@@ -131,12 +150,6 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
       pool: "default",
     },
   });
-  const uploadOf = (attempt: FakeAttempt, artifactId: string) => {
-    const upload = [...attempt.uploads.values()].find(({ id }) => id === artifactId);
-    if (!upload) throw refusal(5, "UPLOAD_MISSING");
-    return upload;
-  };
-
   const peer = await servePeer(token, {
     attend(call) {
       call.on("data", ({ message }) => {
@@ -201,43 +214,7 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
         }
       });
     },
-    beginUpload(request) {
-      const attempt = held(request.leaseId);
-      const known = attempt.uploads.get(request.path);
-      const same = known && Buffer.from(known.request.sha256).equals(request.sha256);
-      const upload = same ? known : { id: `art_${randomUUID()}`, request, bytes: Buffer.alloc(0), committed: false };
-      attempt.uploads.set(request.path, upload);
-      const there = upload.committed || (same && upload.bytes.length === Number(request.sizeBytes));
-      const how = there
-        ? { case: "alreadyThere" as const, value: {} }
-        : { case: "sendHere" as const, value: { offset: BigInt(upload.bytes.length) } };
-      return create(BeginUploadResponseSchema, { artifactId: upload.id, how } as never);
-    },
-    sendArtifact(call) {
-      let upload: ReturnType<typeof uploadOf> | undefined;
-      call.on("data", ({ message }) => {
-        if (message.case === "head") {
-          upload = uploadOf(held(message.value.leaseId), message.value.artifactId);
-          upload.bytes = upload.bytes.subarray(0, Number(message.value.offset));
-        } else if (upload) upload.bytes = Buffer.concat([upload.bytes, message.value]);
-      });
-      call.on("end", () => call.answer({ storedBytes: BigInt(upload?.bytes.length ?? 0) }));
-    },
-    commitUpload({ leaseId, artifactId }) {
-      const upload = uploadOf(held(leaseId), artifactId);
-      const digest = createHash("sha256").update(upload.bytes).digest();
-      if (!digest.equals(upload.request.sha256)) throw refusal(15, "DIGEST_MISMATCH");
-      upload.committed = true;
-      return {};
-    },
-    listInputs({ leaseId }) {
-      return { files: held(leaseId).inputs.map(({ bytes: _bytes, ...file }) => file) };
-    },
-    fetchInput({ leaseId, artifactId, offset }) {
-      const input = held(leaseId).inputs.find((one) => one.artifactId === artifactId);
-      if (!input) throw refusal(5, "INPUT_MISSING");
-      return [{ data: input.bytes.subarray(Number(offset)) }];
-    },
+    ...fakeBytes(switches, held),
     finishStep(request) {
       const attempt = attempts.get(request.leaseId);
       if (attempt) attempt.finishes++;

@@ -48,7 +48,7 @@ export type Handlers = {
   [K in keyof Methods]: Methods[K]["methodKind"] extends "unary"
     ? (request: MessageShape<Methods[K]["input"]>) => MessageInitShape<Methods[K]["output"]>
     : Methods[K]["methodKind"] extends "server_streaming"
-      ? (request: MessageShape<Methods[K]["input"]>) => MessageInitShape<Methods[K]["output"]>[]
+      ? (request: MessageShape<Methods[K]["input"]>) => Iterable<MessageInitShape<Methods[K]["output"]>>
       : (call: Call) => void;
 };
 
@@ -94,7 +94,7 @@ export async function servePeer(token: string, handlers: Handlers): Promise<Peer
       try {
         const messages = handler(kind === "server_streaming" ? raw.request : call);
         if (kind !== "server_streaming") return;
-        for (const message of messages as object[]) call.write(message);
+        for (const message of messages as Iterable<object>) call.write(message);
         raw.end();
       } catch (reason) {
         call.fail(reason as Error);

@@ -17,6 +17,7 @@ export interface CheckoutParts {
 }
 
 export interface Checkout {
+  leaseId: string;
   source: Source;
   workspace: string;
   /** For git's own temporary files. */
@@ -33,11 +34,12 @@ const COMMIT = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
  * of the same commit costs no network and no copy. No credential is left behind in it. Throws BrokenStep.
  */
 export async function checkOut(parts: CheckoutParts, checkout: Checkout): Promise<void> {
-  const { source, signal, tell } = checkout;
+  const { source, signal, tell, leaseId } = checkout;
   const startedAtMs = performance.now();
-  if (!COMMIT.test(source.commit)) throw new BrokenStep("COMMIT_NOT_FOUND", `${source.commit} is not a commit's id`);
+  if (!COMMIT.test(source.commit))
+    throw new BrokenStep("COMMIT_NOT_FOUND", `${source.commit} is not a commit's id`, AUTHOR);
   await using home = await openHome(parts, checkout);
-  const git: GitParts = { home, signal, timeoutMs: CHECKOUT_WITHIN_MS };
+  const git: GitParts = { home, leaseId, signal, timeoutMs: CHECKOUT_WITHIN_MS };
   await fromMirror(parts.mirrors, git, checkout);
   if (source.submodules) await updateSubmodules(git, checkout);
   const shown = withoutUser(source.repository);

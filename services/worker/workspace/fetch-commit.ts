@@ -7,6 +7,8 @@ import type { Mirror } from "./mirrors.ts";
 
 export interface GitParts {
   home: GitHome;
+  /** In the environment of git, so that what a killed worker leaves is found by it. */
+  leaseId: string;
   signal: AbortSignal;
   timeoutMs: number;
 }
@@ -41,7 +43,7 @@ export async function fetchCommit(git: GitParts, mirror: Mirror, source: Source)
     need(git, repository, await run([...FETCH, TO, "origin", ...everything]));
     if (await has(commit)) return keep();
     throw new BrokenStep("COMMIT_NOT_FOUND", `${commit} is not in ${repository} any more`, { authorFault: true });
-  });
+  }, git.signal);
 
   async function keep(): Promise<void> {
     need(git, repository, await run(["update-ref", kept, commit]));
@@ -56,8 +58,12 @@ function runInMirror(git: GitParts, mirror: Mirror, args: string[]): Promise<Git
 
 /** Runs git in a folder, within the time that is left. */
 export function gitIn(git: GitParts, cwd: string, env: Record<string, string>, args: string[]): Promise<GitResult> {
-  const { home, signal, timeoutMs } = git;
-  return runGit(args, { cwd, env: { ...home.env, ...env } }, { timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES, signal });
+  const { home, signal, timeoutMs, leaseId } = git;
+  return runGit(
+    args,
+    { cwd, env: { ...home.env, ...env, RITMO_LEASE_ID: leaseId } },
+    { timeoutMs, maxOutputBytes: MAX_OUTPUT_BYTES, signal },
+  );
 }
 
 // What another server or an operator has to mend is ours; all else is the author's.

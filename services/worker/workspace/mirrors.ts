@@ -5,8 +5,8 @@ import { join } from "node:path";
 /** A mirror in use: it is neither replaced nor removed before it is given back. */
 export interface Mirror {
   gitDir: string;
-  /** Runs alone among all who use this mirror; what only reads needs no turn. */
-  alone<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs alone among all who use this mirror; what only reads needs no turn. Rejects when the signal aborts. */
+  alone<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
   /** What is there is damaged: the next who asks gets a new one. */
   condemn(): void;
 }
@@ -34,12 +34,19 @@ export function openMirrors(workDir: string): Mirrors {
       await utimes(join(root, name), now, now);
       return {
         gitDir,
-        alone(work) {
-          const turn = (turns.get(gitDir) ?? Promise.resolve()).then(work, work);
-          turns.set(
-            gitDir,
-            turn.catch(() => {}),
+        async alone(work, signal) {
+          const turn = (turns.get(gitDir) ?? Promise.resolve()).then(() => {
+            signal.throwIfAborted();
+            return work();
+          });
+          const settled = turn.then(
+            () => {},
+            () => {},
           );
+          turns.set(gitDir, settled);
+          // Another step's fetch may take long; who is stopped does not wait for it.
+          await untilEither(settled, signal);
+          signal.throwIfAborted();
           return turn;
         },
         // Workspaces that borrow its objects go on with it, so it stays until nobody can.
@@ -69,4 +76,16 @@ async function newest(folder: string): Promise<number> {
 
 async function removeLocks(gitDir: string): Promise<void> {
   for (const name of await readdir(gitDir)) if (name.endsWith(".lock")) await rm(join(gitDir, name), { force: true });
+}
+
+function untilEither(settled: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    signal.addEventListener("abort", done, { once: true });
+    if (signal.aborted) done();
+    void settled.then(done);
+  });
 }

@@ -20,7 +20,7 @@ export async function prepareWorkspace(
   const { spec, source } = hand.offer;
   try {
     if (spec?.checkout && source?.repository) {
-      await checkOut(parts, { source, workspace, tmp, signal: hand.ending, tell });
+      await checkOut(parts, { leaseId: hand.leaseId, source, workspace, tmp, signal: hand.ending, tell });
     }
     if (spec && spec.inputs.length > 0) await fetchInputs(parts, hand, { workspace, tmp, tell });
   } catch (reason) {
