@@ -14,6 +14,7 @@ export interface FinishedAttempt {
   failedEntry: number;
   finalOffset: number;
   finalPrepareOffset: number;
+  /** Empty: the worker does not know it, because an earlier life of it delivered a part or a full disk took one. */
   logSha256: Uint8Array;
   droppedLogBytes: number;
 }
@@ -96,7 +97,7 @@ function record(sql: Sql, finish: FinishedAttempt, decision: EndDecision) {
         out_of_memory = ${finish.end.kind === "outOfMemory"}, failed_entry = ${finish.failedEntry},
         reason = ${decision.reason}, cause = ${decision.cause},
         started_at = coalesce(attempts.started_at, ${finish.startedAt ?? null}), finished_at = clock_timestamp(),
-        log_final = ${finish.finalOffset}, log_sha256 = ${Buffer.from(finish.logSha256)},
+        log_final = ${finish.finalOffset}, log_sha256 = ${finish.logSha256.length > 0 ? Buffer.from(finish.logSha256) : null},
         log_dropped = ${finish.droppedLogBytes}
       FROM step WHERE attempts.lease_id = ${finish.leaseId}
       RETURNING attempts.id),
