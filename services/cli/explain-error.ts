@@ -3,6 +3,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@ritmo/contract/google/rpc/er
 import type { Cli } from "./cli.ts";
 import { CliError, EXIT } from "./exit-codes.ts";
 import { nodeCauseOf } from "./node-cause.ts";
+import { sentence } from "./sentence.ts";
 
 /** What to do about a reason of the contract, where a command helps. */
 const REMEDIES: Record<string, string> = {
@@ -65,7 +66,8 @@ function told(error: ConnectError, { url, source }: NonNullable<Cli["server"]>):
     .flatMap((detail) => detail.fieldViolations)
     .map(({ field, description }) => `${field}: ${description}`)
     .filter((line) => !error.rawMessage.includes(line));
-  const said = sentence(error.rawMessage || Code[error.code]);
+  // What the command line calls the thing is on the line that was typed; the contract's `name` says nothing more.
+  const said = sentence(error.rawMessage.replace(/^name: /, "") || Code[error.code]);
   const where = [info?.reason ?? Code[error.code], `from ${url}`].join(", ");
   const remedy = remedyOf(error, info?.reason, source);
   return [`${said} (${where})${remedy ? ` ${remedy}` : ""}`, ...violations.map((line) => `  ${line}`)].join("\n");
@@ -86,9 +88,4 @@ function remedyOf(error: ConnectError, reason: string | undefined, source: strin
 
 function infoOf(error: ConnectError) {
   return error.findDetails(ErrorInfoSchema)[0];
-}
-
-function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…]$/.test(first) ? first : `${first}.`;
 }

@@ -8,9 +8,10 @@ const UNITS: [number, string][] = [
   [1, "s"],
 ];
 
-/** `2 h 5 m`, `12 s`, `0.4 s`. */
+/** `2 h 5 m`, `12 s`, `0.4 s`, `40 ms`. */
 export function durationText(ms: number): string {
-  if (ms < 0) return "0 s";
+  if (ms <= 0) return "0 s";
+  if (ms < 100) return `${Math.ceil(ms)} ms`;
   if (ms < 9_950) return `${(ms / 1000).toFixed(1).replace(/\.0$/, "")} s`;
   let seconds = Math.round(ms / 1000);
   const parts: string[] = [];
@@ -26,7 +27,8 @@ export function ago(time: Timestamp | undefined, now: number = Date.now()): stri
   if (!time) return "";
   const ms = now - timestampDate(time).getTime();
   if (ms < 1_000) return "just now";
-  return `${durationText(ms).replace(/\.\d/, "").split(" ").slice(0, 2).join(" ")} ago`;
+  // Of what is past the largest unit is enough.
+  return `${durationText(ms).replace(/\.\d/, "").split(" ", 2).join(" ")} ago`;
 }
 
 /** How long something took, or has taken until now; empty where it has not begun. */

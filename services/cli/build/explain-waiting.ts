@@ -3,6 +3,7 @@ import { type BuildService, StepState } from "@ritmo/contract/ritmo/build/v1/bui
 import type { StepEvent } from "@ritmo/contract/ritmo/event/v1/event_pb.js";
 import type { Io } from "../io.ts";
 import { neutralise } from "../neutralise.ts";
+import { sentence } from "../sentence.ts";
 
 const PATIENCE_MS = 5_000;
 
@@ -17,7 +18,7 @@ export function explainWaiting(io: Io, builds: Client<typeof BuildService>) {
     if (!step) return;
     try {
       const { summary, remedy } = await builds.explainStep({ name: step.name });
-      const text = `${step.name} waits: ${summary} ${remedy}`.trim();
+      const text = `${sentence(summary)} ${sentence(remedy)}`.trim();
       if (!said.has(text)) await io.stderr.write(`${neutralise(text)}\n`);
       said.add(text);
     } catch {

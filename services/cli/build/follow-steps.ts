@@ -62,7 +62,9 @@ export function followSteps(io: Io, server: Server, { seen, json, logs, story, k
     if (told.has(what)) return;
     told.add(what);
     const before = followed.get(`${fact.id}@${fact.attempt}`) ?? Promise.resolve();
-    telling.push(isStepOver(fact.state) ? before.then(() => story.step(fact)) : story.step(fact));
+    const saying = isStepOver(fact.state) ? before.then(() => story.step(fact)) : story.step(fact);
+    // It can fail only when nobody reads any more, and that ends the whole watch.
+    telling.push(saying.catch(() => {}));
   };
   const takeFact = (fact: StepFact) => {
     known.add(fact.name);

@@ -143,13 +143,13 @@ test("--json tells everything as one object a line, and nothing else on stdout",
   expect(code).toBe(9);
 });
 
-test("a reader that goes away ends the watch, and not as success", async () => {
+test.each([[], ["--json"]])("a reader that goes away ends the watch, and not as success %s", async (...more) => {
   const fake = fakeBuild(["compile"]);
   await using server = await startFakeServer(fake.routes);
   const { OutputClosed } = await import("../io.ts");
   const stdout = { write: () => Promise.reject(new OutputClosed()) };
-  const ran = runCli(["build", "run", "hello", "-w"], { env: server.env, stdout });
-  await vi.waitFor(() => expect(server.calls.some((c) => c.method === "Watch")).toBe(true));
+  const ran = runCli(["build", "run", "hello", "-w", ...more], { env: server.env, stdout });
+  await vi.waitFor(() => expect(server.calls.some((c) => c.method === "GetBuild")).toBe(true));
   fake.step("compile", StepState.RUNNING);
   fake.log("compile@1", "one\n");
   expect(await ran).toMatchObject({ code: 1, err: expect.not.stringContaining("ritmo:") });

@@ -24,7 +24,7 @@ export async function watchEvents(cli: Cli, options: Options): Promise<void> {
   const keep = { signal: cli.io.signal, link: linkOf(cli.io), patient: false };
   for await (const message of keepReading((signal) => events.watch({ cursor, build, kinds }, { signal }), keep)) {
     for (const event of message.events) {
-      const facts = Object.entries(plainOf(EventSchema, event)).filter(([, value]) => value !== null);
+      const facts = Object.entries(plainOf(EventSchema, event)).filter(([, value]) => value !== null && value !== "");
       await printNdjson(cli.io, { ...Object.fromEntries(facts), snapshot: message.snapshot });
       if (--left <= 0) return;
     }

@@ -1,9 +1,10 @@
 /* biome-ignore-all lint/suspicious/noControlCharactersInRegex: control characters are what this file is about. */
 
-// CSI; then OSC, DCS, SOS, PM and APC up to their end; then any other escape of two characters (ECMA-48).
-const ESCAPES = /\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^[\]PX^_\x1b]/g;
-const UNFINISHED = /(?:\x1b(?:\[[0-9:;<=>?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?)?|\r+)$/;
-const CONTROLS = /[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+// One token at a time, so that what one leaves can't join with the next to something new. In their order: CSI; OSC,
+// DCS, SOS, PM and APC up to their end, within a line; escapes of two and more characters (ECMA-48); line ends; the rest.
+const TOKENS =
+  /\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])|\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)|\x1b(?:[ -/]+[0-~]|[0-OQ-WYZ\\`-~])|(\r+\n?)|([\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069])/g;
+const UNFINISHED = /(?:\x1b(?:\[[0-9:;<=>?]*[ -/]*|[\]PX^_][^\x07\x1b\r\n]*\x1b?|[ -/]+)?|\r+)$/;
 const LONGEST_UNFINISHED = 4096;
 
 export interface LogText {
@@ -20,13 +21,14 @@ export function readLogText({ colours }: { colours: boolean }): LogText {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let held = "";
   const clean = (text: string) =>
-    text
-      .replace(ESCAPES, (all, params: string | undefined, between: string | undefined, final: string | undefined) =>
-        colours && final === "m" && between === "" && /^[0-9:;]*$/.test(params ?? "") ? all : "",
-      )
-      .replace(/\r+\n?/g, "\n")
-      .replace(colours ? /\x1b(?!\[[0-9:;]*m)/g : /\x1b/g, "␛")
-      .replace(CONTROLS, visible);
+    text.replace(
+      TOKENS,
+      (all, params?: string, between?: string, final?: string, lineEnd?: string, control?: string) => {
+        if (lineEnd !== undefined) return "\n";
+        if (control !== undefined) return visible(control);
+        return colours && final === "m" && between === "" && /^[0-9:;]*$/.test(params ?? "") ? all : "";
+      },
+    );
   return {
     take(bytes) {
       const text = held + decoder.decode(bytes, { stream: true });

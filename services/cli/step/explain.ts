@@ -6,8 +6,10 @@ import {
 import type { Cli } from "../cli.ts";
 import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
+import { paint } from "../paint.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
 import { printTable } from "../print-table.ts";
+import { sentence } from "../sentence.ts";
 import { STEP_LOOK } from "../states.ts";
 import { nameOf } from "../target.ts";
 import { ago } from "../times.ts";
@@ -19,9 +21,11 @@ export async function explainStep(cli: Cli, options: { json?: string | true }, [
   const told = await builds.explainStep({ name: nameOf(given) });
   if (fields) return printJson(cli.io, pick(ExplainStepResponseSchema, told, fields));
   const look = told.step ? STEP_LOOK[told.step.state] : undefined;
-  const head = look ? `${look.mark} ${neutralise(told.step?.name ?? "")} ${look.word}: ` : "";
-  const lines = [`${head}${neutralise(told.summary)}`, ...factsOf(told)];
-  if (told.remedy) lines.push(neutralise(told.remedy));
+  const head = look
+    ? `${paint(cli.io, look.style, `${look.mark} ${neutralise(told.step?.name ?? "")} ${look.word}`)}\n`
+    : "";
+  const lines = [`${head}${neutralise(sentence(told.summary))}`, ...factsOf(told)];
+  if (told.remedy) lines.push(neutralise(sentence(told.remedy)));
   await cli.io.stdout.write(`${lines.join("\n")}\n`);
   if (told.why.case !== "waitsForWorker" || told.why.value.workers.length === 0) return;
   await cli.io.stdout.write("\n");
