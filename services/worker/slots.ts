@@ -53,6 +53,8 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
       freed.ring();
     });
   };
+  // The control plane counts a slot as free once it has the result, before this worker has heard so.
+  const busy = () => [...hands.values()].filter((hand) => hand.stage !== "finishing").length;
   const stop = (leaseId: string, reason: string, graceMs: number) =>
     hands.get(leaseId)?.end({ kind: "stopped", reason, graceMs });
   const self: Slots = {
@@ -60,7 +62,7 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
     offer(offer) {
       if (hands.has(offer.leaseId)) return true;
       if (self.draining) return "the worker is draining";
-      if (hands.size >= slots) return "no slot is free";
+      if (busy() >= slots) return "no slot is free";
       const refusal = refuses(offer);
       if (refusal) return refusal;
       const hand = takeInHand(offer);
@@ -75,7 +77,7 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
       const cpuMillis = reserved.reduce((sum, one) => sum + (one?.cpuMillis ?? 0), 0);
       const memoryBytes = reserved.reduce((sum, one) => sum + Number(one?.memoryBytes ?? 0n), 0);
       const capacity = create(CapacitySchema, {
-        freeSlots: Math.max(0, slots - hands.size),
+        freeSlots: Math.max(0, slots - busy()),
         freeCpuMillis: Math.max(0, machine.cpus * 1000 - cpuMillis),
         freeMemoryBytes: BigInt(Math.max(0, machine.memoryBytes - memoryBytes)),
         freeDiskBytes: disk ? BigInt(disk.bavail) * BigInt(disk.bsize) : 0n,
