@@ -107,7 +107,7 @@ function logsOver(
     },
     async close() {
       closing.abort();
-      await Promise.all([step.flushed(), prepare.flushed()]);
+      await Promise.all([step.flushed(), prepare.flushed(), shippers.step.ended, shippers.prepare.ended]);
       await Promise.all([spools.step.close(), spools.prepare.close()]);
     },
   };

@@ -37,6 +37,8 @@ export interface Shipper {
   readonly durable: number;
   /** Resolves when everything below is durable; rejects with what made shipping impossible. */
   reached(offset: number): Promise<void>;
+  /** Resolves when nothing is read from the spool any more, which the signal brings about. */
+  readonly ended: Promise<void>;
   /** The control plane told, by the way, how far it has come: after a new start, or in a verdict. */
   told(durable: number): void;
 }
@@ -183,7 +185,7 @@ export function shipLog(shipping: Shipping): Shipper {
     }
   }
 
-  void run()
+  const ended = run()
     .catch((reason: unknown) => {
       impossible = reason as Error;
     })
@@ -192,6 +194,7 @@ export function shipLog(shipping: Shipping): Shipper {
       acked.ring();
     });
   return {
+    ended,
     get durable() {
       return durable;
     },

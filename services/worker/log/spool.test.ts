@@ -93,6 +93,20 @@ test("a reader goes on when everything before it went, also where bytes are shor
   await spool.close();
 });
 
+test("what is written while all before it goes stays", async () => {
+  using folder = workFolder();
+  const spool = newSpool(folder.path, spoolBudget(MIB));
+  const reader = chunkReader(spool);
+  await fill(spool, 12);
+  await reader.next(10 * MIB);
+  const writing = spool.write([bytesAt(spool.end, 10)]);
+  await spool.release(spool.end);
+  await writing;
+  expect(reader.hasMore()).toBe(true);
+  expect((await reader.next(MIB))[0]).toMatchObject({ kind: "bytes", offset: 12 * 64 * 1024 });
+  await spool.close();
+});
+
 test("a later life finds what was written, without a torn end", async () => {
   using folder = workFolder();
   const spool = newSpool(folder.path, spoolBudget(MIB * 100));

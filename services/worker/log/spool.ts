@@ -68,6 +68,8 @@ function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Sp
   let end = segments.at(-1)?.endOffset ?? 0;
   let nextNumber = (segments.at(-1)?.number ?? -1) + 1;
   let writing: { segment: Segment; file: FileHandle } | undefined;
+  // Written to at this moment: it ends further on than it seems to, and must not go.
+  let growing: Segment | undefined;
   let reading: { path: string; file: FileHandle } | undefined;
 
   const readSegment = async (path: string, position: number, length: number): Promise<Buffer> => {
@@ -102,7 +104,10 @@ function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Sp
           : await roll();
       const encoded = encodeRecords(records);
       // At its place, not at the end: what a write that failed half-way left behind is written over.
-      await writeWhole(file, encoded, segment.fileBytes);
+      growing = segment;
+      await writeWhole(file, encoded, segment.fileBytes).finally(() => {
+        growing = undefined;
+      });
       segment.fileBytes += encoded.length;
       budget.usedBytes += encoded.length;
       end = endOf(records, end);
@@ -134,7 +139,7 @@ function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Sp
     async release(offset) {
       // The one that is written to goes early only where bytes are short, since a new file costs more than it frees.
       const short = budget.usedBytes >= budget.maxBytes / 2;
-      while (segments[0] && segments[0].endOffset <= offset) {
+      while (segments[0] && segments[0].endOffset <= offset && segments[0] !== growing) {
         if (!segments[1] && segments[0].fileBytes < SEGMENT_BYTES && !short) break;
         const segment = segments.shift() as Segment;
         start.segment = segment.number + 1;
