@@ -15,6 +15,9 @@ export interface TestS3 extends AsyncDisposable {
   makeBucket(): Promise<string>;
 }
 
+/** Why a test is skipped where there is none. */
+export const NO_WEED = "no SeaweedFS was found; RITMO_TEST_WEED names its program `weed`";
+
 const KEYS = { accessKeyId: "ritmo", secretAccessKey: "ritmosecret123" };
 const READY_WITHIN_MS = 40_000;
 

@@ -1,18 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findWeed, startWeed, type TestS3 } from "../../testing/start-weed.ts";
+import { findWeed, NO_WEED, startWeed, type TestS3 } from "../../testing/start-weed.ts";
 import { BlobMissing, type BlobStore } from "./blobs.ts";
 import { openFileBlobs } from "./file-blobs.ts";
-import { openBlobs } from "./open-blobs.ts";
 import { openS3Blobs, type S3Settings } from "./s3-blobs.ts";
 
 const weed = findWeed();
-const NO_WEED = "no SeaweedFS was found; RITMO_TEST_WEED names its program `weed`";
 const KEY = "o/org_1/b/bld_1/l/5e1f/a/abc-art_1";
 const MIB = 1024 * 1024;
 
@@ -50,10 +48,6 @@ const STORES = [
 ];
 const all = async (store: BlobStore, prefix: string) =>
   (await Array.fromAsync(store.list(prefix))).sort((a, b) => (a.key < b.key ? -1 : 1));
-
-async function* slice(bytes: Buffer, from: number) {
-  yield bytes.subarray(from);
-}
 
 /** A test that is counted as skipped, with the reason, where its store is not. */
 const testIf = (there: boolean) => (name: string, run: () => Promise<void>) =>
@@ -138,70 +132,6 @@ describe.each(STORES)("$name", ({ there, open }) => {
 
   testStore("is found fit by its own check", async () => {
     await (await open()).check();
-  });
-});
-
-describe("a folder alone", () => {
-  test("uploads grow, go on after a break, and appear only when they are finished", async () => {
-    const store = await files();
-    const growing = store.growing as NonNullable<BlobStore["growing"]>;
-    const bytes = randomBytes(500_000);
-    const breaking = async function* () {
-      yield bytes.subarray(0, 200_000);
-      throw new Error("the line broke");
-    };
-    await expect(growing.append(KEY, 0, breaking())).rejects.toThrow("the line broke");
-    expect(await growing.size(KEY)).toBe(200_000);
-    expect(await store.head(KEY)).toBeUndefined();
-    await expect(growing.append(KEY, 200_001, slice(bytes, 200_001))).rejects.toThrow(RangeError);
-    // From before the end: what follows is written anew.
-    expect(await growing.append(KEY, 150_000, slice(bytes, 150_000))).toBe(500_000);
-    await growing.finish(KEY);
-    await growing.finish(KEY);
-    expect((await buffer(await store.get(KEY))).equals(bytes)).toBe(true);
-    expect(await growing.size(KEY)).toBe(0);
-    await growing.append(`${KEY}x`, 0, slice(bytes, 0));
-    await growing.drop(`${KEY}x`);
-    expect(await growing.size(`${KEY}x`)).toBe(0);
-  });
-
-  test("the newest writer of an upload wins, and an old one can't touch what is finished", async () => {
-    const store = await files();
-    const growing = store.growing as NonNullable<BlobStore["growing"]>;
-    let goOn: (() => void) | undefined;
-    const hanging = (async function* () {
-      yield Buffer.from("old ");
-      await new Promise<void>((resolve) => (goOn = resolve));
-      yield Buffer.from("late");
-    })();
-    const old = growing.append(KEY, 0, hanging).catch((reason: Error) => reason.message);
-    await expect.poll(() => growing.size(KEY)).toBe(4);
-    expect(await growing.append(KEY, 0, slice(Buffer.from("new bytes"), 0))).toBe(9);
-    await growing.finish(KEY);
-    goOn?.();
-    expect(await old).toMatch("another writer");
-    expect((await buffer(await store.get(KEY))).toString()).toBe("new bytes");
-  });
-
-  test("a folder that can't be used is said to be so in one line", async () => {
-    const file = join(folder, "a-file");
-    writeFileSync(file, "");
-    await expect(openFileBlobs(file).check()).rejects.toThrow(/^RITMO_BLOB_DIR: .*a-file is not a folder; .*$/);
-    await expect(openFileBlobs(join(folder, "not/there")).check()).rejects.toThrow("is not a folder");
-    const fresh = join(folder, "made-at-start");
-    await openFileBlobs(fresh).check();
-    expect(readdirSync(fresh).sort()).toEqual(["growing", "objects", "writing"]);
-    const gone = await files();
-    rmSync(folder, { recursive: true });
-    await expect(gone.put(KEY, Buffer.from("x"), 1)).rejects.toThrow("ENOENT");
-    expect(existsSync(folder)).toBe(false);
-    folder = mkdtempSync(join(tmpdir(), "ritmo-blobs-"));
-  });
-
-  test("a folder that can't be written is said to be so", async () => {
-    const odd = mkdtempSync(join(folder, "odd-"));
-    writeFileSync(join(odd, "objects"), "a file where a folder belongs");
-    await expect(openFileBlobs(odd).check()).rejects.toThrow(/^RITMO_BLOB_DIR: .* can't be written \(EEXIST\); /);
   });
 });
 
@@ -290,22 +220,4 @@ describe("an S3 server alone", () => {
       expect((reason as Error).message).not.toContain("\n");
     });
   }
-});
-
-test("the settings choose one store, and half a choice is refused", () => {
-  const none = {
-    ...{ blobDir: undefined, s3Endpoint: undefined, s3Bucket: undefined, s3AccessKeyId: undefined },
-    ...{ s3SecretAccessKey: undefined, s3PublicEndpoint: undefined, s3Region: "us-east-1", s3PathStyle: true },
-  };
-  const s3 = { s3Endpoint: "http://127.0.0.1:9", s3Bucket: "ritmo", s3AccessKeyId: "a", s3SecretAccessKey: "b" };
-  expect(openBlobs({ ...none, blobDir: "/x" }).kind).toBe("files");
-  expect(openBlobs({ ...none, ...s3 }).kind).toBe("s3");
-  expect(() => openBlobs(none)).toThrow("Neither RITMO_BLOB_DIR nor RITMO_S3_ENDPOINT is set");
-  expect(() => openBlobs({ ...none, ...s3, blobDir: "/x" })).toThrow("both set");
-  expect(() => openBlobs({ ...none, s3Endpoint: s3.s3Endpoint })).toThrow(
-    "RITMO_S3_BUCKET, RITMO_S3_ACCESS_KEY_ID, RITMO_S3_SECRET_ACCESS_KEY are missing",
-  );
-  expect(() => openBlobs({ ...none, ...s3, s3SecretAccessKey: undefined })).toThrow(
-    "RITMO_S3_SECRET_ACCESS_KEY is missing",
-  );
 });

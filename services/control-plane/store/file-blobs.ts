@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { type FileHandle, mkdir, open, opendir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, opendir, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { BlobMissing, type BlobStore, checkKey } from "./blobs.ts";
 import { growingFiles } from "./growing-files.ts";
+import { moveInto, unlessMissing } from "./move-into.ts";
 
 /** The folders within the store: what is whole, what grows, and what is being written. */
 const OBJECTS = "objects";
@@ -56,26 +57,6 @@ export function openFileBlobs(folder: string): BlobStore {
     check: () => checkFolder(folder, [OBJECTS, GROWING, WRITING]),
     growing: growingFiles({ growingPathOf: (key) => join(folder, GROWING, ...checkKey(key).split("/")), pathOf }),
   };
-}
-
-/** Renames a file to its place and makes sure that both survive a power cut. */
-export async function moveInto(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
-  await rename(from, to);
-  await syncPath(dirname(to));
-}
-
-/** Asks the disk to keep what is written. */
-export async function syncPath(path: string): Promise<void> {
-  await using file = await open(path, "r");
-  await file.sync();
-}
-
-/** Undefined for a path that isn't there; anything else is thrown on. */
-export function unlessMissing(reason: unknown): undefined {
-  const code = (reason as NodeJS.ErrnoException).code;
-  if (code !== "ENOENT" && code !== "ENOTDIR") throw reason;
-  return undefined;
 }
 
 async function openFile(path: string, key: string): Promise<FileHandle> {

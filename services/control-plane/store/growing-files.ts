@@ -1,7 +1,7 @@
 import { mkdir, open, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { BlobStore } from "./blobs.ts";
-import { moveInto, syncPath, unlessMissing } from "./file-blobs.ts";
+import { moveInto, syncPath, unlessMissing } from "./move-into.ts";
 
 interface Paths {
   growingPathOf(key: string): string;

@@ -1,0 +1,102 @@
+import { randomBytes } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { CommitUploadRequestSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { artifactTools } from "../../testing/artifact-tools.ts";
+import { type ByteFixture, byteFixture } from "../../testing/byte-fixture.ts";
+import { type PlantedAttempt, plantRunning } from "../../testing/plant-log.ts";
+import { findWeed, NO_WEED, startWeed, type TestS3 } from "../../testing/start-weed.ts";
+import { openS3Blobs } from "../store/s3-blobs.ts";
+import { findArtifact } from "./artifact-row.ts";
+import { commitUpload } from "./commit-upload.ts";
+
+const weed = findWeed();
+const MIB = 1024 * 1024;
+
+let core: ByteFixture;
+let server: TestS3 | undefined;
+beforeAll(async () => {
+  core = await byteFixture();
+  if (!weed) return;
+  server = await startWeed(weed);
+  const { endpoint, accessKeyId, secretAccessKey } = server;
+  const bucket = await server.makeBucket();
+  const keys = { accessKeyId, secretAccessKey, region: "us-east-1", pathStyle: true };
+  core.blobs = openS3Blobs({ endpoint, publicEndpoint: undefined, bucket, ...keys });
+});
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await core[Symbol.asyncDispose]();
+});
+
+const { begin, commit, paths, download } = artifactTools(() => core);
+const put = (url: string, bytes: Buffer) => fetch(url, { method: "PUT", body: new Uint8Array(bytes) });
+
+/** A test that is counted as skipped, with the reason, where there is no S3 server. */
+const testS3 = (name: string, run: () => Promise<void>) =>
+  test(name, async ({ skip }) => {
+    skip(weed === undefined, NO_WEED);
+    await run();
+  });
+
+async function beginSigned(at: PlantedAttempt, path: string, bytes: Buffer) {
+  const { artifactId, how } = await begin(at, path, bytes);
+  if (how?.case !== "signedParts") throw new Error(`not signed parts: ${how?.case}`);
+  return {
+    id: artifactId as string,
+    ...(how.value as { partBytes: bigint; parts: { number: number; url: string; etag: string }[] }),
+  };
+}
+
+testS3("a small file is one PUT, listed once it is the right one", async () => {
+  const at = await plantRunning(core.db);
+  const bytes = randomBytes(100_000);
+  const { id, parts } = await beginSigned(at, "small", bytes);
+  expect(parts).toMatchObject([{ number: 0 }]);
+  await expect(commit(at, id)).rejects.toMatchObject({ reason: "UPLOAD_MISSING" });
+  await put(parts[0]?.url as string, randomBytes(100_000));
+  await expect(commit(at, id)).rejects.toMatchObject({ reason: "DIGEST_MISMATCH" });
+  await put(parts[0]?.url as string, randomBytes(99_999));
+  await expect(commit(at, id)).rejects.toMatchObject({ reason: "DIGEST_MISMATCH" });
+  expect(await paths(at.buildId)).toEqual([]);
+  await put(parts[0]?.url as string, bytes);
+  expect((await begin(at, "small", bytes)).how?.case).toBe("alreadyThere");
+  await commit(at, id);
+  expect(await paths(at.buildId)).toEqual(["small"]);
+  expect((await download(id)).equals(bytes)).toBe(true);
+  expect((await download(id, { offset: 7, length: 3 })).equals(bytes.subarray(7, 10))).toBe(true);
+});
+
+testS3("an empty file is one PUT too", async () => {
+  const at = await plantRunning(core.db);
+  const { id, parts } = await beginSigned(at, "empty", Buffer.alloc(0));
+  await put(parts[0]?.url as string, Buffer.alloc(0));
+  await commit(at, id);
+  expect(await download(id)).toHaveLength(0);
+});
+
+testS3("a large file goes in parts, and goes on with those that are there", async () => {
+  const at = await plantRunning(core.db);
+  const bytes = Buffer.alloc(70 * MIB, randomBytes(999));
+  const first = await beginSigned(at, "large", bytes);
+  const partOf = (number: number) =>
+    bytes.subarray((number - 1) * Number(first.partBytes), number * Number(first.partBytes));
+  expect(first.parts).toHaveLength(Math.ceil(bytes.length / Number(first.partBytes)));
+  for (const part of first.parts.slice(1, 3)) await put(part.url, partOf(part.number));
+  // After a break: the same upload, and what is left of it.
+  const again = await beginSigned(at, "large", bytes);
+  expect(again.id).toBe(first.id);
+  expect(again.parts.map((part) => part.etag !== "")).toEqual([false, true, true, false, false]);
+  const etags = new Map(again.parts.map((part) => [part.number, part.etag]));
+  for (const part of again.parts.filter((one) => one.etag === "")) {
+    etags.set(part.number, (await put(part.url, partOf(part.number))).headers.get("etag") as string);
+  }
+  const parts = [...etags].map(([number, etag]) => ({ number, etag }));
+  const request = (given: typeof parts) =>
+    create(CommitUploadRequestSchema, { leaseId: at.leaseId, artifactId: first.id, parts: given });
+  await commitUpload(core, at.workerId, request(parts));
+  await commitUpload(core, at.workerId, request(parts));
+  const artifact = await findArtifact(core.db.sql, "org_default", first.id);
+  expect(await core.blobs.head(artifact.key)).toEqual({ sizeBytes: bytes.length });
+  expect((await download(first.id)).equals(bytes)).toBe(true);
+});
