@@ -19,7 +19,7 @@ const REMEDIES: Record<string, string> = {
   NO_PLAN: "Start a new build with `ritmo build run`.",
   NO_ATTEMPT: "No worker has begun it yet; `ritmo step explain STEP` says why.",
   REVISION_MISMATCH: "Somebody else changed it meanwhile: look at it with `ritmo job view`, then try again.",
-  SETUP_CODE_INVALID: "`ritmo server --new-setup-code` prints another.",
+  SETUP_CODE_INVALID: "`ritmo server new-setup-code` prints another.",
 };
 
 /** What went wrong in one paragraph (what happened, where, what to do), and the exit code it ends with. */

@@ -122,7 +122,7 @@ test("a wrong token or code is not kept; a set-up code is exchanged", async () =
   expect(await runCli([...at, "--token-stdin"], { env, stdin: "" })).toMatchObject({ code: 2 });
   expect(await runCli([...at, "--setup-code", "bad"], { env })).toMatchObject({
     code: 4,
-    err: expect.stringContaining("--new-setup-code"),
+    err: expect.stringContaining("new-setup-code"),
   });
   expect(await runCli(at, { env })).toMatchObject({ code: 2, err: expect.stringContaining("--token-stdin") });
   expect(readContexts(env).contexts).toEqual({});

@@ -1,25 +1,36 @@
 import closeWithGrace from "close-with-grace";
 import { openLogger } from "../process/logger.ts";
-import { type ReadSetting, readSettings, SettingsError } from "../process/read-settings.ts";
+import { readArguments } from "../process/read-arguments.ts";
+import { readSettings, SettingsError } from "../process/read-settings.ts";
+import { showSettings } from "../process/show-settings.ts";
 import { startTracing } from "../process/tracing.ts";
 import { openApp } from "./app.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { CONTROL_PLANE_SETTINGS } from "./config.ts";
 import { makeSetupCode } from "./identity/make-setup-code.ts";
-import { readArguments } from "./read-arguments.ts";
 import { migrate } from "./store/migrate.ts";
 import { openDatabase } from "./store/open-database.ts";
 
 const STOP_WITHIN_MS = 20_000;
+const COMMANDS = ["config", "new-setup-code", "bootstrap"];
+const USAGE = `Usage: ritmo server [--database-url URL] [--listen ADDRESS] …
+       ritmo server config           every setting, its value and where that comes from
+       ritmo server new-setup-code   another one-time code for an admin token
+       ritmo server bootstrap        tokens for an all-in-one start, as JSON
+
+Runs a control plane over your PostgreSQL. Each setting has a flag of the same name.
+`;
 
 /** `ritmo server`: reads its settings, opens a replica, and ends it in order when it is told to. */
 async function main(argv: string[]): Promise<void> {
-  const { command, flags } = readArguments(
+  const { command, help, flags } = readArguments(
     argv,
     Object.values(CONTROL_PLANE_SETTINGS).map((s) => s.name),
+    COMMANDS,
   );
+  if (help) return print(USAGE);
   const { values, read } = readSettings(CONTROL_PLANE_SETTINGS, process.env, flags);
-  if (command === "config") return printSettings(read);
+  if (command === "config") return print(showSettings(read));
   const { databaseUrl } = values;
   if (databaseUrl === undefined) {
     throw new SettingsError([
@@ -56,14 +67,14 @@ async function withDatabase<T>(url: string, run: (db: ReturnType<typeof openData
   }
 }
 
-function printSettings(read: ReadSetting[]): void {
-  const width = Math.max(...read.map((setting) => setting.name.length));
-  for (const { name, shown, source } of read)
-    process.stdout.write(`${name.padEnd(width)}  ${shown || "–"}  (${source})\n`);
+function printJson(value: unknown): void {
+  print(`${JSON.stringify(value)}\n`);
 }
 
-function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+function print(text: string): void {
+  // A reader that has enough (`| head`) is no fault.
+  process.stdout.on("error", () => {});
+  process.stdout.write(text);
 }
 
 main(process.argv.slice(2)).catch((reason: unknown) => {

@@ -1,7 +1,8 @@
 import { PostgresStartError } from "../postgres/postgres-start-error.ts";
-import { type ReadSetting, readSettings, SettingsError } from "../process/read-settings.ts";
+import { readArguments } from "../process/read-arguments.ts";
+import { readSettings, SettingsError } from "../process/read-settings.ts";
+import { showSettings } from "../process/show-settings.ts";
 import { UP_SETTINGS } from "./config.ts";
-import { readArguments, UsageError } from "./read-arguments.ts";
 import { runUp } from "./run-up.ts";
 import { listenForStop } from "./stop-signals.ts";
 import { openTell } from "./tell.ts";
@@ -17,26 +18,19 @@ Starts PostgreSQL, the control plane and one worker on this machine, and stops t
 async function main(args: string[]): Promise<number> {
   try {
     const names = Object.values(UP_SETTINGS).map(({ name }) => name);
-    const { help, config, flags } = readArguments(args, names);
+    const { help, command, flags } = readArguments(args, names, ["config"]);
     if (help) return print(USAGE);
     const { values, read } = readSettings(UP_SETTINGS, process.env, flags);
-    if (config) return print(tableOf(read));
+    if (command === "config") return print(showSettings(read));
     const signals = listenForStop((line) => print(`\n  ${line}\n`));
     const env = { ...process.env, ...flags };
     await runUp({ config: values, env, tell: openTell(process.stdout), ...signals });
     return print("  Stopped.\n");
   } catch (reason) {
-    if (reason instanceof UsageError) return complain(`${reason.message}\n\n${USAGE.trimEnd()}`, 2);
     if (reason instanceof SettingsError) return complain(reason.faults.join("\n"), 2);
     if (reason instanceof UpProblem || reason instanceof PostgresStartError) return complain(reason.message, 1);
     throw reason;
   }
-}
-
-function tableOf(read: ReadSetting[]): string {
-  const widest = (key: "name" | "shown") => Math.max(...read.map((setting) => setting[key].length));
-  const [names, values] = [widest("name"), Math.min(40, widest("shown"))];
-  return read.map(({ name, shown, source }) => `${name.padEnd(names)}  ${shown.padEnd(values)}  ${source}\n`).join("");
 }
 
 function print(text: string): number {

@@ -1,10 +1,11 @@
 import { openLogger } from "../process/logger.ts";
-import { type ReadSetting, readSettings, SettingsError } from "../process/read-settings.ts";
+import { readArguments } from "../process/read-arguments.ts";
+import { readSettings, SettingsError } from "../process/read-settings.ts";
+import { showSettings } from "../process/show-settings.ts";
 import { WORKER_SETTINGS } from "./config.ts";
 import type { LinkEnd } from "./link/keep-link.ts";
 import { WorkDirTaken } from "./lock-work-dir.ts";
 import { openWorker } from "./open-worker.ts";
-import { readFlags } from "./read-flags.ts";
 
 // 4 is what the command line says for "not signed in or refused" as well.
 const EXIT: Record<LinkEnd["reason"], number> = { closed: 0, replaced: 3, unauthenticated: 4, "upgrade-required": 5 };
@@ -15,14 +16,22 @@ const WHY: Record<LinkEnd["reason"], string> = {
   "upgrade-required": "the control plane is too new for this worker; upgrade it",
 };
 
+const USAGE = `Usage: ritmo worker [--control-plane HOST:PORT] [--slots N] [--labels k=v,…] …
+       ritmo worker config   every setting, its value and where that comes from
+
+Builds steps for the control plane that its token is of. Each setting has a flag of the same name.
+`;
+
 /** `ritmo worker`: reads its settings, attends to the control plane, and leaves in order when it is told to. */
 async function main(argv: string[]): Promise<number> {
-  const { command, flags } = readFlags(
+  const { command, help, flags } = readArguments(
     argv,
     Object.values(WORKER_SETTINGS).map(({ name }) => name),
+    ["config"],
   );
+  if (help) return print(USAGE);
   const { values, read } = readSettings(WORKER_SETTINGS, process.env, flags);
-  if (command === "config") return printSettings(read);
+  if (command === "config") return print(showSettings(read));
   const { token } = values;
   if (!token) {
     throw new SettingsError(["RITMO_WORKER_TOKEN: is missing; `ritmo worker create NAME` prints one, once"]);
@@ -42,10 +51,8 @@ async function main(argv: string[]): Promise<number> {
   return EXIT[end.reason];
 }
 
-function printSettings(read: ReadSetting[]): number {
-  const width = Math.max(...read.map(({ name }) => name.length));
-  for (const { name, shown, source } of read)
-    process.stdout.write(`${name.padEnd(width)}  ${shown || "–"}  (${source})\n`);
+function print(text: string): number {
+  process.stdout.write(text);
   return 0;
 }
 

@@ -16,7 +16,7 @@ export function addServer(command: Command, cli: Cli): void {
   bindProcess(cli, command, "control-plane/main.ts");
   command.addHelpText(
     "after",
-    "\nIts settings are in docs/configuration.md; `ritmo config --server` prints them.\n  $ RITMO_DATABASE_URL_FILE=url ritmo server --listen 0.0.0.0:7480 --url https://ritmo.example.com\n  $ ritmo server --new-setup-code      # for the first sign-in",
+    "\nIts settings are in docs/configuration.md; `ritmo config --server` prints them.\n  $ RITMO_DATABASE_URL_FILE=url ritmo server --listen 0.0.0.0:7480 --url https://ritmo.example.com\n  $ ritmo server new-setup-code      # for the first sign-in",
   );
 }
 

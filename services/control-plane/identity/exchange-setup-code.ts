@@ -26,6 +26,6 @@ export async function exchangeSetupCode({ db }: { db: Db }, code: string): Promi
     RETURNING id, name, scope, created_at, last_used_at, expires_at, revoked_at`;
   if (row) return { row, value };
   const message =
-    "the code is wrong, was used, or is over 15 minutes old; `ritmo server --new-setup-code` prints another";
+    "the code is wrong, was used, or is over 15 minutes old; `ritmo server new-setup-code` prints another";
   throw new Refusal("unauthenticated", "SETUP_CODE_INVALID", message);
 }

@@ -11,11 +11,3 @@ export function grantedLabels(fixed: string[], allowedKeys: string[], reported: 
   });
   return [...new Set([...fixed, ...allowed])].sort();
 }
-
-/** What its executors add, to be matched by the pseudo-label that every step requires. */
-export function executorLabels(executors: string[]): string[] {
-  const runs = new Set(executors);
-  // The scripted executor stands in for processes, in tests and benchmarks.
-  if (runs.has("scripted")) runs.add("process");
-  return [...runs].map((name) => `${RESERVED}executor=${name}`);
-}

@@ -4,7 +4,9 @@ import { newId } from "../../process/new-id.ts";
 import { Refusal } from "../../process/refusal.ts";
 import { afterRelease } from "../builds/after-release.ts";
 import type { Core } from "../core.ts";
+import { labelSet } from "../fleet/label-set.ts";
 import type { WorkerCaller } from "../identity/caller.ts";
+import { inGrace } from "../queue/in-grace.ts";
 import { releaseSession } from "../queue/release-sessions.ts";
 import { grantedLabels } from "./grant-labels.ts";
 
@@ -14,6 +16,7 @@ export interface OpenSession {
   /** Grows with every stream of the session; the newest speaks for it. */
   stream: number;
   resumeKey: Buffer;
+  /** What it is matched by, its executors among them. */
   labels: string[];
   slots: number;
   draining: boolean;
@@ -39,8 +42,8 @@ export async function openSession(core: Core, worker: WorkerCaller, hello: Hello
   const granted = grantedLabels(row.fixed, row.allowed, labels);
   const slots = Math.min(Math.max(hello.slots, 1), MAX_SLOTS);
   const machine = hello.machine;
-  await core.db.sql`
-    UPDATE workers SET labels = ${granted}, slots = ${slots}, executors = ${hello.executors}, version = ${hello.version},
+  const [matched] = await core.db.sql<{ labels: string[] }[]>`
+    UPDATE workers w SET labels = ${granted}, slots = ${slots}, executors = ${hello.executors}, version = ${hello.version},
       machine = ${core.db.sql.json({
         hostname: machine?.hostname ?? "",
         os: machine?.os ?? "",
@@ -53,9 +56,10 @@ export async function openSession(core: Core, worker: WorkerCaller, hello: Hello
       state = CASE WHEN draining OR ${hello.draining} THEN 'draining' ELSE 'online' END,
       online_since = CASE WHEN state IN ('online', 'draining') AND ${resumed} THEN online_since ELSE clock_timestamp() END,
       last_seen_at = clock_timestamp()
-    WHERE id = ${worker.workerId}`;
+    WHERE id = ${worker.workerId}
+    RETURNING ${labelSet(core.db.sql)} AS labels`;
   core.hints.send("events", worker.orgId);
-  return { ...session, labels: granted, slots, draining: row.draining, drainReason: row.drainReason };
+  return { ...session, labels: matched?.labels ?? [], slots, draining: row.draining, drainReason: row.drainReason };
 }
 
 async function beginSession(core: Core, worker: WorkerCaller) {
@@ -86,9 +90,8 @@ async function resumeSession(core: Core, worker: WorkerCaller, hello: Hello) {
     ? await core.db.sql<{ stream: number }[]>`
         UPDATE sessions SET stream = stream + 1,
           expires_at = clock_timestamp() + ${core.config.leaseSeconds} * interval '1 second'
-        FROM pulse
         WHERE id = ${hello.sessionId} AND expires_at > '-infinity'
-          AND (expires_at > clock_timestamp() OR pulse.grace_until > clock_timestamp())
+          AND (expires_at > clock_timestamp() OR ${inGrace(core.db.sql, core.config.leaseSeconds)})
         RETURNING stream`
     : [];
   if (!row) throw sessionGone(hello.sessionId);

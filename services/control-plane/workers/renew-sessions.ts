@@ -1,4 +1,5 @@
 import type { Core } from "../core.ts";
+import { inGrace } from "../queue/in-grace.ts";
 import { type HeldLease, readLeases } from "../queue/read-leases.ts";
 
 export type Renewal =
@@ -49,9 +50,9 @@ async function renewAll({ db, config }: Pick<Core, "db" | "config">, batch: Wait
         AS r(id text, stream bigint, draining boolean)),
     renewed AS (
       UPDATE sessions s SET expires_at = clock_timestamp() + ${config.leaseSeconds} * interval '1 second'
-      FROM asked a, pulse p
+      FROM asked a
       WHERE s.id = a.id AND (a.stream = 0 OR s.stream = a.stream) AND s.expires_at > '-infinity'
-        AND (s.expires_at > clock_timestamp() OR p.grace_until > clock_timestamp())
+        AND (s.expires_at > clock_timestamp() OR ${inGrace(db.sql, config.leaseSeconds)})
       RETURNING s.id, s.worker_id, a.draining),
     seen AS (
       UPDATE workers w SET last_seen_at = clock_timestamp(),

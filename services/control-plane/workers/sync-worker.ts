@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { type SyncRequest, type SyncResponse, SyncResponseSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { labelSet } from "../fleet/label-set.ts";
 import type { WorkerCaller } from "../identity/caller.ts";
-import { claimSteps, type LeasedStep } from "../queue/claim-steps.ts";
+import { claimSteps } from "../queue/claim-steps.ts";
 import type { HeldLease } from "../queue/read-leases.ts";
 import { readOffers } from "../queue/read-offers.ts";
 import { encodeOffer } from "./encode-offer.ts";
 import { encodeVerdict } from "./encode-verdict.ts";
-import { executorLabels } from "./grant-labels.ts";
 import { sessionGone } from "./open-session.ts";
 import { reconcile } from "./reconcile.ts";
 import type { Attendance } from "./worker-stream.ts";
@@ -22,8 +22,8 @@ export async function syncWorker(
   request: SyncRequest,
 ): Promise<SyncResponse> {
   const { sessionId, report } = request;
-  const [row] = await core.db.sql<{ labels: string[]; executors: string[]; slots: number }[]>`
-    SELECT w.labels, w.executors, w.slots FROM sessions s JOIN workers w ON w.id = s.worker_id
+  const [row] = await core.db.sql<{ labels: string[]; slots: number }[]>`
+    SELECT ${labelSet(core.db.sql)} AS labels, w.slots FROM sessions s JOIN workers w ON w.id = s.worker_id
     WHERE s.id = ${sessionId} AND s.worker_id = ${worker.workerId}
       AND s.resume_key_hash = ${createHash("sha256").update(request.resumeKey).digest()}`;
   if (!row) throw sessionGone(sessionId);
@@ -34,37 +34,29 @@ export async function syncWorker(
   const { verdicts, missing } = reconcile(said, renewal.leases);
   const lost = missing.filter((leaseId) => !accepted.includes(leaseId));
   const draining = renewal.draining || (report?.draining ?? false);
-  const offers = [
-    ...(lost.length > 0 ? await readOffers(core.db.sql, lost) : []),
-    ...(draining ? [] : await claimNew()),
-  ];
+  const offers = lost.length > 0 ? await readOffers(core.db.sql, lost) : [];
+  if (!draining) {
+    const { orgId, workerId, pool } = worker;
+    const claimant = {
+      orgId,
+      workerId,
+      sessionId,
+      pool,
+      labels: row.labels,
+      freeSlots: freeSlots(row.slots, renewal.leases, report?.capacity?.freeSlots),
+      freeCpuMillis: report?.capacity?.freeCpuMillis ?? 0,
+      freeMemoryBytes: Number(report?.capacity?.freeMemoryBytes ?? 0n),
+    };
+    offers.push(...(await claimSteps(core.db, claimant)));
+  }
   return create(SyncResponseSchema, {
     renewed: { seq: report?.seq ?? 0n, verdicts: verdicts.map(encodeVerdict) },
     offers: offers.map((step) => encodeOffer(step, core.url)),
     stops: renewal.leases.filter((l) => l.cancelRequested).map((l) => ({ leaseId: l.leaseId, reason: l.cancelReason })),
     draining,
   });
-
-  async function claimNew(): Promise<LeasedStep[]> {
-    const { pool, orgId, workerId } = worker;
-    const capacity = report?.capacity;
-    return await claimSteps(core.db, {
-      orgId,
-      workerId,
-      sessionId,
-      pool,
-      labels: [...(row as { labels: string[] }).labels, ...executorLabels((row as { executors: string[] }).executors)],
-      freeSlots: freeSlots(
-        row as { slots: number },
-        renewal.kind === "renewed" ? renewal.leases : [],
-        capacity?.freeSlots,
-      ),
-      freeCpuMillis: capacity?.freeCpuMillis ?? 0,
-      freeMemoryBytes: Number(capacity?.freeMemoryBytes ?? 0n),
-    });
-  }
 }
 
-function freeSlots(row: { slots: number }, leases: HeldLease[], said = 0): number {
-  return Math.max(0, Math.min(row.slots - leases.length, said));
+function freeSlots(slots: number, leases: HeldLease[], said = 0): number {
+  return Math.max(0, Math.min(slots - leases.length, said));
 }

@@ -19,7 +19,6 @@ import type { Dispatcher } from "./dispatch.ts";
 import { encodeOffer } from "./encode-offer.ts";
 import { encodeVerdict } from "./encode-verdict.ts";
 import { endIdleSession } from "./end-session.ts";
-import { executorLabels } from "./grant-labels.ts";
 import { limits, PROTOCOL_VERSION } from "./limits.ts";
 import { type OpenSession, openSession, sessionGone } from "./open-session.ts";
 import { reconcile } from "./reconcile.ts";
@@ -85,7 +84,7 @@ export class WorkerStream {
         workerId: worker.workerId,
         sessionId: session.sessionId,
         pool: worker.pool,
-        labels: [...session.labels, ...executorLabels(hello.executors)],
+        labels: session.labels,
         slots: session.slots,
         cpuMillis: (hello.machine?.cpus ?? 0) * 1000,
         memoryBytes: Number(hello.machine?.memoryBytes ?? 0n),

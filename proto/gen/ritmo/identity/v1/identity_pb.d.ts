@@ -393,7 +393,7 @@ export declare const IdentityService: GenService<{
    *
    * Errors:
    * * UNAUTHENTICATED: the code is wrong, used or over 15 minutes old (SETUP_CODE_INVALID). `ritmo server
-   *   --new-setup-code` prints another.
+   *   new-setup-code` prints another.
    * * RESOURCE_EXHAUSTED: too many wrong codes; wait as RetryInfo says.
    *
    * @generated from rpc ritmo.identity.v1.IdentityService.ExchangeSetupCode
