@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import postgres from "postgres";
 import type { Logger } from "../../process/logger.ts";
 import { sleep } from "../../process/wait.ts";
+import { reconnectSeconds } from "./open-database.ts";
 
 /** What a hint is about: `queue` a pool, `plan` nothing more, `session` a session, `log` an attempt, `events` an organization. */
 export type Topic = "queue" | "plan" | "session" | "log" | "events";
@@ -33,6 +34,7 @@ export function openHints(url: string, logger: Logger): Hints {
   const client = postgres(url, {
     max: 2,
     connect_timeout: 5,
+    backoff: reconnectSeconds,
     onnotice: () => {},
     connection: { application_name: "ritmo hints" },
   });

@@ -27,12 +27,21 @@ const LOCK_TIMEOUT_MS = 2_000;
 const IDLE_IN_TRANSACTION_MS = 10_000;
 const TRANSACTIONS = 4;
 
+/**
+ * Seconds before a connection that could not be made is tried again. What postgres.js does by itself grows to 20, for
+ * all connections together, and a database that is back would not be noticed for as long as a lease.
+ */
+export function reconnectSeconds(): number {
+  return 0.1 + Math.random() * 0.3;
+}
+
 /** Opens the pools; nothing is connected before the first statement. Close it last. */
 export function openDatabase({ url, maxConnections = 12, onNotice }: DatabaseOptions): Db {
   const open = (max: number) =>
     postgres(url, {
       max,
       connect_timeout: 5,
+      backoff: reconnectSeconds,
       idle_timeout: 60,
       max_lifetime: 30 * 60,
       onnotice: onNotice ?? (() => {}),

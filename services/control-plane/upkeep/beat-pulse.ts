@@ -1,13 +1,12 @@
 import type { Core } from "../core.ts";
-
-const USUAL_GAP_SECONDS = 5;
+import { gapSeconds } from "../queue/in-grace.ts";
 
 /**
  * Touches the pulse row. A gap in it means that no replica could reach the database, and so that no worker could
  * renew: then nobody's lease ends for two lease times.
  */
 export async function beatPulse({ db, config }: Pick<Core, "db" | "config">): Promise<void> {
-  const gap = Math.min(USUAL_GAP_SECONDS, config.leaseSeconds / 2);
+  const gap = gapSeconds(config.leaseSeconds);
   await db.sql`
     UPDATE pulse SET at = clock_timestamp(),
       grace_until = CASE WHEN clock_timestamp() - at > ${gap} * interval '1 second'

@@ -33,9 +33,8 @@ const SWEEPS: Sweep[] = [
     wokenBy: "plan",
     run: async (core) => (await planPendingBuilds(core, PLANS_AT_ONCE)) > 0,
   },
-  { name: "beat the pulse", everyMs: 1_000, run: (core) => beatPulse(core) },
-  { name: "release expired leases", everyMs: 1_000, run: (core) => release(core) },
-  { name: "mark workers offline", everyMs: 2_000, run: (core) => markOffline(core) },
+  { name: "release expired leases", everyMs: 1_000, run: afterBeat(release) },
+  { name: "mark workers offline", everyMs: 2_000, run: afterBeat(markOffline) },
   { name: "advance stuck builds", everyMs: 5_000, run: (core) => advanceStuck(core) },
   { name: "requeue lost steps", everyMs: 10_000, run: (core) => requeueLost(core) },
   { name: "archive logs", everyMs: 1_000, run: async (core) => (await archiveNext(core, 4)) > 0 },
@@ -66,6 +65,17 @@ async function repeat(core: Core, sweep: Sweep): Promise<void> {
     if (more) continue;
     await (woken ?? sleep(sweep.everyMs * (0.8 + Math.random() * 0.4), core.stopping));
   }
+}
+
+/**
+ * Beats the pulse first: whoever comes first after the database was away notices the gap, and grants the grace, before
+ * anything is taken from a worker that could not renew.
+ */
+function afterBeat(run: (core: Core) => Promise<void>): (core: Core) => Promise<void> {
+  return async (core) => {
+    await beatPulse(core);
+    await run(core);
+  };
 }
 
 async function release(core: Core): Promise<void> {
