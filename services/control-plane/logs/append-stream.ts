@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AppendLogRequest, AppendLogResponseSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
-import { pushable } from "../../process/pushable.ts";
+import { type Pushable, pushable } from "../../process/pushable.ts";
 import { badField } from "../../process/refusal.ts";
 import { type AppendDeps, appendLog } from "./append-log.ts";
 import { type LogChunk, type LogKind, logKindOf, verifyChunk } from "./verify-chunk.ts";
@@ -13,6 +13,15 @@ interface Lane {
   /** Verified side by side while a statement is under way, stored in their order. */
   waiting: { chunk: Promise<LogChunk>; bytes: number }[];
   running: Promise<void> | undefined;
+}
+
+interface Stream {
+  acks: Pushable<Ack>;
+  lanes: Map<string, Lane>;
+  heldBytes: number;
+  roomier: (() => void) | undefined;
+  /** Nobody listens any more. */
+  over: boolean;
 }
 
 // What one stream may have in hand: two logs' worth. Reading stops above it, and HTTP/2's window with it.
@@ -31,52 +40,61 @@ export async function* appendStream(
   workerId: string,
   requests: AsyncIterable<AppendLogRequest>,
 ): AsyncGenerator<Ack> {
-  const acks = pushable<Ack>();
-  const lanes = new Map<string, Lane>();
-  let heldBytes = 0;
-  let roomier: (() => void) | undefined;
-  let over = false;
-
-  const readAll = async () => {
-    for await (const request of requests) {
-      if (over) return;
-      while (heldBytes > MAX_HELD_BYTES && !over) await new Promise<void>((resolve) => (roomier = resolve));
-      take(laneOf(lanes, request), request);
-    }
-    await Promise.all([...lanes.values()].map((lane) => lane.running));
-    acks.end();
-  };
-  const take = (lane: Lane, request: AppendLogRequest) => {
-    const bytes = request.data.length + request.rawLength;
-    const chunk = verifyChunk(request);
-    // Awaited when its turn comes; until then a refusal is nobody's fault.
-    chunk.catch(() => {});
-    heldBytes += bytes;
-    lane.waiting.push({ chunk, bytes });
-    lane.running ??= drain(lane).finally(() => (lane.running = undefined));
-  };
-  const drain = async (lane: Lane) => {
-    try {
-      while (lane.waiting.length > 0 && !over) {
-        const batch = lane.waiting.splice(0, MAX_BATCH_CHUNKS);
-        const chunks = await Promise.all(batch.map(({ chunk }) => chunk));
-        const durable = await appendLog(deps, { leaseId: lane.leaseId, workerId }, chunks);
-        acks.push({ leaseId: lane.leaseId, kind: lane.kind, durableOffset: BigInt(durable) });
-        heldBytes -= batch.reduce((sum, { bytes }) => sum + bytes, 0);
-        roomier?.();
-      }
-    } catch (reason) {
-      acks.fail(reason);
-    }
-  };
-
-  const reading = readAll().catch((reason: unknown) => acks.fail(reason));
+  const stream: Stream = { acks: pushable<Ack>(), lanes: new Map(), heldBytes: 0, roomier: undefined, over: false };
+  const reading = readAll(deps, workerId, stream, requests).catch((reason: unknown) => stream.acks.fail(reason));
   try {
-    yield* acks;
+    yield* stream.acks;
     await reading;
   } finally {
-    over = true;
-    roomier?.();
+    stream.over = true;
+    stream.roomier?.();
+  }
+}
+
+async function readAll(
+  deps: AppendDeps,
+  workerId: string,
+  stream: Stream,
+  requests: AsyncIterable<AppendLogRequest>,
+): Promise<void> {
+  for await (const request of requests) {
+    while (stream.heldBytes > MAX_HELD_BYTES && !stream.over) {
+      await new Promise<void>((resolve) => {
+        stream.roomier = resolve;
+      });
+    }
+    if (stream.over) return;
+    const lane = laneOf(stream.lanes, request);
+    hold(stream, lane, request);
+    lane.running ??= drain(deps, workerId, stream, lane).finally(() => {
+      lane.running = undefined;
+    });
+  }
+  await Promise.all([...stream.lanes.values()].map((lane) => lane.running));
+  stream.acks.end();
+}
+
+function hold(stream: Stream, lane: Lane, request: AppendLogRequest): void {
+  const bytes = request.data.length + request.rawLength;
+  const chunk = verifyChunk(request);
+  // Awaited when its turn comes; until then a refusal is nobody's fault.
+  chunk.catch(() => {});
+  stream.heldBytes += bytes;
+  lane.waiting.push({ chunk, bytes });
+}
+
+async function drain(deps: AppendDeps, workerId: string, stream: Stream, lane: Lane): Promise<void> {
+  try {
+    while (lane.waiting.length > 0 && !stream.over) {
+      const batch = lane.waiting.splice(0, MAX_BATCH_CHUNKS);
+      const chunks = await Promise.all(batch.map(({ chunk }) => chunk));
+      const durable = await appendLog(deps, { leaseId: lane.leaseId, workerId }, chunks);
+      stream.acks.push({ leaseId: lane.leaseId, kind: lane.kind, durableOffset: BigInt(durable) });
+      stream.heldBytes -= batch.reduce((sum, { bytes }) => sum + bytes, 0);
+      stream.roomier?.();
+    }
+  } catch (reason) {
+    stream.acks.fail(reason);
   }
 }
 

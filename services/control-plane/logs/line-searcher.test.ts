@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { compilePattern, type SearchPattern } from "./line-matcher.ts";
-import { type Hit, lineSearcher } from "./line-searcher.ts";
+import { type Hit, LineSearcher } from "./line-searcher.ts";
 
 type Look = Partial<SearchPattern> & { pattern: string; maxHits?: number; from?: number };
 
@@ -10,7 +10,7 @@ function search(text: string | Buffer, look: Look, pieceBytes = 1 << 20): { hits
   const pattern = { kind: "regex", ignoreCase: false, ...look } as SearchPattern;
   const from = look.from ?? 0;
   const before = bytes.subarray(0, from);
-  const searcher = lineSearcher(compilePattern(pattern), {
+  const searcher = new LineSearcher(compilePattern(pattern), {
     offset: from,
     line: before.filter((byte) => byte === 10).length + 1,
     lineStart: before.lastIndexOf(10) + 1,

@@ -19,15 +19,6 @@ export interface SearchStart {
   maxHits: number;
 }
 
-export interface LineSearcher {
-  /** Searches the next bytes; `last` when none follow. */
-  feed(bytes: Buffer, last: boolean): Hit[];
-  /** Everything below was searched. */
-  readonly searched: number;
-  /** There are as many hits as were asked for. */
-  readonly full: boolean;
-}
-
 const LF = 10;
 // A line longer than this is searched in windows that overlap, so that it is never held whole.
 const WINDOW_BYTES = 256 * 1024;
@@ -35,105 +26,124 @@ const OVERLAP_BYTES = 16 * 1024;
 const SHOWN_CHARACTERS = 400;
 
 /** Searches a log line by line, on text without colours, as its bytes come; holds a window of them. */
-export function lineSearcher(match: LineMatcher, start: SearchStart): LineSearcher {
-  let carry: Buffer = Buffer.alloc(0);
-  let { offset: base, line, lineStart } = start;
-  // In the middle of a line: what starts here is not the line's start.
-  let within = base > lineStart;
-  let lineHit = false;
-  let count = 0;
-  let hits: Hit[] = [];
-  const full = () => count >= start.maxHits;
+export class LineSearcher {
+  readonly #match: LineMatcher;
+  readonly #maxHits: number;
+  #carry: Buffer = Buffer.alloc(0);
+  /** Where the carried bytes start. */
+  #base: number;
+  #line: number;
+  #lineStart: number;
+  /** In the middle of a line: what starts at the base is not the line's start. */
+  #within: boolean;
+  #lineHit = false;
+  #count = 0;
+  #hits: Hit[] = [];
 
-  /** Whole lines: everything up to the last line end. */
-  const searchLines = (bytes: Buffer) => {
+  constructor(match: LineMatcher, start: SearchStart) {
+    this.#match = match;
+    this.#maxHits = start.maxHits;
+    this.#base = start.offset;
+    this.#line = start.line;
+    this.#lineStart = start.lineStart;
+    this.#within = start.offset > start.lineStart;
+  }
+
+  /** Everything below was searched. */
+  get searched(): number {
+    return this.#base;
+  }
+
+  /** There are as many hits as were asked for. */
+  get full(): boolean {
+    return this.#count >= this.#maxHits;
+  }
+
+  /** Searches the next bytes; `last` when none follow. */
+  feed(bytes: Buffer, last: boolean): Hit[] {
+    this.#hits = [];
+    let rest = this.#carry.length > 0 ? Buffer.concat([this.#carry, bytes]) : bytes;
+    rest = this.#endLongLine(rest);
+    const lastEnd = this.#within ? -1 : rest.lastIndexOf(LF);
+    if (lastEnd >= 0 && !this.full) {
+      this.#searchLines(rest.subarray(0, lastEnd));
+      rest = rest.subarray(lastEnd + 1);
+    }
+    while (rest.length > WINDOW_BYTES && !this.full) rest = this.#searchLongLine(rest);
+    if (last && rest.length > 0 && !this.full) {
+      this.#searchWindow(rest, true);
+      this.#base += rest.length;
+      rest = rest.subarray(rest.length);
+    }
+    // A copy, so that a large piece is not held by its tail.
+    this.#carry = Buffer.from(rest);
+    return this.#hits;
+  }
+
+  /** Whole lines, without the last one's end. */
+  #searchLines(bytes: Buffer): void {
     const text = textOf(bytes);
-    const find = match(text);
+    const find = this.#match(text);
     let [textAt, rawAt, from] = [0, 0, 0];
-    for (let found = find(from); found && !full(); found = from <= text.length ? find(from) : undefined) {
+    for (let found = find(from); found && !this.full; found = from <= text.length ? find(from) : undefined) {
       for (let end = text.indexOf("\n", textAt); end >= 0 && end < found.start; end = text.indexOf("\n", textAt)) {
         textAt = end + 1;
         rawAt = bytes.indexOf(LF, rawAt) + 1;
-        line++;
+        this.#line++;
       }
-      const lineEnd = text.indexOf("\n", textAt) < 0 ? text.length : text.indexOf("\n", textAt);
-      keep(text, found, { start: textAt, end: lineEnd }, base + rawAt);
+      const end = text.indexOf("\n", textAt);
+      const lineEnd = end < 0 ? text.length : end;
+      this.#keep(text, found, { start: textAt, end: lineEnd }, this.#base + rawAt);
       from = lineEnd + 1;
     }
-    if (full()) return cutAfterLine(bytes, rawAt);
-    for (let at = bytes.indexOf(LF, rawAt); at >= 0; at = bytes.indexOf(LF, at + 1)) line++;
-    base += bytes.length + 1;
-    line++;
-    lineStart = base;
-  };
-  const cutAfterLine = (bytes: Buffer, rawAt: number) => {
-    const end = bytes.indexOf(LF, rawAt);
-    base += (end < 0 ? bytes.length : end) + 1;
-    line++;
-    lineStart = base;
-  };
-  /** A part of one line that is too long to be held. */
-  const searchWindow = (bytes: Buffer, lastOfLine: boolean) => {
-    if (lineHit) return;
-    const text = textOf(bytes);
-    const find = match(text);
-    const again = text.length - OVERLAP_BYTES;
-    // `^` holds at a line's start alone, and what reaches the end may go on: the next window sees that again.
-    const found = find(within ? 1 : 0);
-    if (!found || (!lastOfLine && found.end === text.length && found.start >= again)) return;
-    keep(text, found, { start: 0, end: text.length }, lineStart);
-    lineHit = true;
-  };
-  const keep = (text: string, found: Match, bounds: Match, offset: number) => {
-    hits.push({ line, offset, ...shorten(text, found, bounds) });
-    count++;
-  };
-  const endLine = (length: number) => {
-    base += length;
-    line++;
-    lineStart = base;
-    within = false;
-    lineHit = false;
-  };
+    this.#pass(bytes, rawAt);
+  }
 
-  return {
-    get searched() {
-      return base;
-    },
-    get full() {
-      return full();
-    },
-    feed(bytes, last) {
-      hits = [];
-      let rest = carry.length > 0 ? Buffer.concat([carry, bytes]) : bytes;
-      if (within && rest.includes(LF)) {
-        const end = rest.indexOf(LF);
-        searchWindow(rest.subarray(0, end), true);
-        endLine(end + 1);
-        rest = rest.subarray(end + 1);
-      }
-      const lastEnd = within ? -1 : rest.lastIndexOf(LF);
-      if (lastEnd >= 0 && !full()) {
-        searchLines(rest.subarray(0, lastEnd));
-        rest = rest.subarray(lastEnd + 1);
-      }
-      while (rest.length > WINDOW_BYTES && !full()) {
-        searchWindow(rest.subarray(0, WINDOW_BYTES), false);
-        within = true;
-        const cut = characterStart(rest, WINDOW_BYTES - OVERLAP_BYTES);
-        base += cut;
-        rest = rest.subarray(cut);
-      }
-      if (last && rest.length > 0 && !full()) {
-        searchWindow(rest, true);
-        base += rest.length;
-        rest = rest.subarray(rest.length);
-      }
-      // A copy, so that a large piece is not held by its tail.
-      carry = Buffer.from(rest);
-      return hits;
-    },
-  };
+  /** Goes behind the lines that were searched: all of them, or those up to the last hit when there are enough. */
+  #pass(bytes: Buffer, rawAt: number): void {
+    let end = bytes.indexOf(LF, rawAt);
+    for (this.#line++; end >= 0 && !this.full; end = bytes.indexOf(LF, end + 1)) this.#line++;
+    this.#base += (end < 0 ? bytes.length : end) + 1;
+    this.#lineStart = this.#base;
+  }
+
+  /** The last part of a line that was too long to be held, when its end has come. */
+  #endLongLine(bytes: Buffer): Buffer {
+    const end = this.#within ? bytes.indexOf(LF) : -1;
+    if (end < 0) return bytes;
+    this.#searchWindow(bytes.subarray(0, end), true);
+    this.#base += end + 1;
+    this.#line++;
+    this.#lineStart = this.#base;
+    this.#within = false;
+    this.#lineHit = false;
+    return bytes.subarray(end + 1);
+  }
+
+  /** The next window of a line that is too long to be held. */
+  #searchLongLine(bytes: Buffer): Buffer {
+    this.#searchWindow(bytes.subarray(0, WINDOW_BYTES), false);
+    this.#within = true;
+    const cut = characterStart(bytes, WINDOW_BYTES - OVERLAP_BYTES);
+    this.#base += cut;
+    return bytes.subarray(cut);
+  }
+
+  #searchWindow(bytes: Buffer, lastOfLine: boolean): void {
+    if (this.#lineHit) return;
+    const text = textOf(bytes);
+    // `^` holds at a line's start alone, and what reaches the end may go on: the next window sees that again.
+    const found = this.#match(text)(this.#within ? 1 : 0);
+    const seenAgain = text.length - OVERLAP_BYTES;
+    if (!found || (!lastOfLine && found.end === text.length && found.start >= seenAgain)) return;
+    this.#keep(text, found, { start: 0, end: text.length }, this.#lineStart);
+    this.#lineHit = true;
+  }
+
+  #keep(text: string, found: Match, bounds: Match, offset: number): void {
+    this.#hits.push({ line: this.#line, offset, ...shorten(text, found, bounds) });
+    this.#count++;
+  }
 }
 
 function textOf(bytes: Buffer): string {

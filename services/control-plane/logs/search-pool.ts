@@ -67,7 +67,9 @@ export function searchPool(): SearchPool {
         async feed({ codec, data, rawLength }, skip, last) {
           // A copy of its own is handed over; a view would take all that it is a view of.
           const own = new Uint8Array(data);
-          const answer = await ask(thread, { search, order: "feed", codec, data: own, rawLength, skip, last }, [own.buffer]);
+          const answer = await ask(thread, { search, order: "feed", codec, data: own, rawLength, skip, last }, [
+            own.buffer,
+          ]);
           if (answer.answer === "fed") return answer;
           throw new Error(answer.answer === "broken" ? answer.message : "the search was not opened");
         },

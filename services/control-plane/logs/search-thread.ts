@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { parentPort } from "node:worker_threads";
 import { compilePattern, type SearchPattern } from "./line-matcher.ts";
-import { type Hit, type LineSearcher, lineSearcher, type SearchStart } from "./line-searcher.ts";
+import { type Hit, LineSearcher, type SearchStart } from "./line-searcher.ts";
 import { unpackChunk } from "./unpack-chunk.ts";
 
 /** What the pool asks of its thread; every message is answered by one of the same search. */
@@ -42,7 +42,7 @@ async function obey(order: SearchOrder): Promise<SearchAnswer | undefined> {
 
 function open({ search, pattern, start, cancelled }: Extract<SearchOrder, { order: "open" }>): SearchAnswer {
   try {
-    const searcher = lineSearcher(compilePattern(pattern), start);
+    const searcher = new LineSearcher(compilePattern(pattern), start);
     searches.set(search, { searcher, cancelled: new Int32Array(cancelled) });
     return { search, answer: "opened" };
   } catch (reason) {

@@ -62,33 +62,38 @@ export function openS3Blobs(settings: S3Settings): BlobStore {
       }
     },
     check: () => checkBucket(client, settings),
-    signed: {
-      put: (key, _sizeBytes, expirySeconds) => signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds),
-      get: (key, expirySeconds, fileName, mediaType) =>
-        signer.presignedUrl("GET", bucket, checkKey(key), expirySeconds, {
-          "response-content-disposition": contentDisposition(fileName),
-          "response-content-type": mediaType,
-        }),
-      beginParts: (key, mediaType) =>
-        client.initiateNewMultipartUpload(bucket, checkKey(key), { "content-type": mediaType }),
-      putPart: (key, uploadId, number, expirySeconds) =>
-        signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds, { uploadId, partNumber: String(number) }),
-      listParts: (key, uploadId) => listParts(client as unknown as Parts, bucket, key, uploadId),
-      async completeParts(key, uploadId, parts) {
-        const inOrder = parts.toSorted((a, b) => a.number - b.number);
-        // Throws for an error in the body of a 200 too.
-        await client.completeMultipartUpload(
-          bucket,
-          checkKey(key),
-          uploadId,
-          inOrder.map(({ number, etag }) => ({ part: number, etag })),
-        );
-      },
-      async abortParts(key, uploadId) {
-        await client.abortMultipartUpload(bucket, checkKey(key), uploadId).catch((reason: unknown) => {
-          if (!isMissing(reason)) throw reason;
-        });
-      },
+    signed: signedAddresses(client, signer, bucket),
+  };
+}
+
+/** Addresses that others PUT to and GET from, and the life of an upload in parts. */
+function signedAddresses(client: Client, signer: Client, bucket: string): NonNullable<BlobStore["signed"]> {
+  return {
+    put: (key, _sizeBytes, expirySeconds) => signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds),
+    get: (key, expirySeconds, fileName, mediaType) =>
+      signer.presignedUrl("GET", bucket, checkKey(key), expirySeconds, {
+        "response-content-disposition": contentDisposition(fileName),
+        "response-content-type": mediaType,
+      }),
+    beginParts: (key, mediaType) =>
+      client.initiateNewMultipartUpload(bucket, checkKey(key), { "content-type": mediaType }),
+    putPart: (key, uploadId, number, expirySeconds) =>
+      signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds, { uploadId, partNumber: String(number) }),
+    listParts: (key, uploadId) => listParts(client as unknown as Parts, bucket, key, uploadId),
+    async completeParts(key, uploadId, parts) {
+      const inOrder = parts.toSorted((a, b) => a.number - b.number);
+      // Throws for an error in the body of a 200 too.
+      await client.completeMultipartUpload(
+        bucket,
+        checkKey(key),
+        uploadId,
+        inOrder.map(({ number, etag }) => ({ part: number, etag })),
+      );
+    },
+    async abortParts(key, uploadId) {
+      await client.abortMultipartUpload(bucket, checkKey(key), uploadId).catch((reason: unknown) => {
+        if (!isMissing(reason)) throw reason;
+      });
     },
   };
 }
