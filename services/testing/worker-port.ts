@@ -10,6 +10,7 @@ import { openMetrics } from "../control-plane/metrics.ts";
 import { workerService } from "../control-plane/rpc/worker-service.ts";
 import { openFileBlobs } from "../control-plane/store/file-blobs.ts";
 import { openHints } from "../control-plane/store/hints.ts";
+import { beatPulse } from "../control-plane/upkeep/beat-pulse.ts";
 import { startDispatching } from "../control-plane/workers/dispatch.ts";
 import { openRenewals } from "../control-plane/workers/renew-sessions.ts";
 import { openLogger } from "../process/logger.ts";
@@ -38,6 +39,9 @@ export async function openWorkerPort(fresh: FreshDatabase, leaseSeconds = 20): P
     logger,
     stopping: stopping.signal,
   };
+  // As every replica's upkeep does; without a beat the database would seem to have been away.
+  await fresh.db.sql`UPDATE pulse SET at = clock_timestamp()`;
+  const beating = setInterval(() => void beatPulse(core).catch(() => {}), 200);
   const dispatcher = startDispatching(core);
   const attendance = { core, dispatcher, renewals: openRenewals(core) };
   const server = await openWorkerServer({
@@ -52,6 +56,7 @@ export async function openWorkerPort(fresh: FreshDatabase, leaseSeconds = 20): P
     stopping,
     async [Symbol.asyncDispose]() {
       stopping.abort();
+      clearInterval(beating);
       await server.stop(0);
       await dispatcher.done;
       await core.hints.close();
