@@ -4,9 +4,9 @@ import type { Limits } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { GRACE_MS, type Hand } from "./hand.ts";
 import type { LeaseClock } from "./link/lease-clock.ts";
 import type { LineKeeper } from "./link/open-lines.ts";
-import { type AttemptLog, type LogEnd, openLog } from "./log/open-log.ts";
-import { LogRefused, type Shipper, shipLog } from "./log/ship-log.ts";
-import { newSpool, recoverSpool, type Spool, type SpoolBudget } from "./log/spool.ts";
+import { AttemptLog, type LogEnd } from "./log/attempt-log.ts";
+import { LogRefused, Shipper } from "./log/ship-log.ts";
+import { recoverSpool, Spool, type SpoolBudget } from "./log/spool.ts";
 import type { Folders } from "./workspace/make-folders.ts";
 
 export interface LogParts {
@@ -37,8 +37,8 @@ const DEFAULT_MAX_LOG_BYTES = 1024 ** 3;
 /** Opens the logs of a new attempt. Nothing is written or sent until there is something. */
 export async function openAttemptLogs(parts: LogParts, hand: Hand, folders: Folders): Promise<AttemptLogs> {
   return logsOver(parts, hand, {
-    step: newSpool(join(folders.root, "step-log"), parts.budget),
-    prepare: newSpool(join(folders.root, "prepare-log"), parts.budget),
+    step: new Spool(join(folders.root, "step-log"), parts.budget),
+    prepare: new Spool(join(folders.root, "prepare-log"), parts.budget),
   });
 }
 
@@ -66,11 +66,12 @@ function logsOver(
   const closing = new AbortController();
   const signal = AbortSignal.any([closing.signal, hand.dropped]);
   const maxBytes = Number(limits().maxLogBytes) || DEFAULT_MAX_LOG_BYTES;
-  const logOf = (spool: Spool, scanMarks: boolean) => openLog({ spool, budget, maxBytes, diskFullMs, scanMarks });
+  const logOf = (spool: Spool, scanMarks: boolean) =>
+    new AttemptLog({ spool, budget, maxBytes, diskFullMs, scanMarks });
   const step = logOf(spools.step, true);
   const prepare = logOf(spools.prepare, false);
   const ship = (kind: LogKind, log: AttemptLog, spool: Spool, from: number | undefined): Shipper =>
-    shipLog({ leaseId: hand.leaseId, kind, grown: log.grown, spool, lines, lease, limits, from, signal, refused });
+    new Shipper({ leaseId: hand.leaseId, kind, grown: log.grown, spool, lines, lease, limits, from, signal, refused });
   let refusal: Error | undefined;
   const refused = (reason: Error) => {
     refusal ??= reason;
@@ -93,7 +94,7 @@ function logsOver(
     async end() {
       const [stepEnd, prepareEnd] = await Promise.all([step.end(), prepare.end()]);
       // A log that a full disk ended is shorter than what its digest is of.
-      if (!refusal) return { step: stepEnd, prepare: prepareEnd, whole: step.failed === undefined };
+      if (!refusal) return { step: stepEnd, prepare: prepareEnd, whole: !step.failure.aborted };
       // What the control plane does not take can't be promised to it.
       return {
         step: { ...stepEnd, offset: shippers.step.durable },

@@ -8,8 +8,8 @@ import { type MachineEnv, stepEnv } from "./executor/step-env.ts";
 import { type AttemptEnd, type FinishParts, sealAttempt, tellResult } from "./finish-attempt.ts";
 import { endingOf, GRACE_MS, type Hand } from "./hand.ts";
 import { ask, CallRefused } from "./link/ask.ts";
-import { DiskFull } from "./log/open-log.ts";
 import { timestamp } from "./log/pack-chunk.ts";
+import { DiskFull } from "./log/write-behind.ts";
 import { discardFolder } from "./workspace/discard-folder.ts";
 import { type Folders, foldersOf, makeFolders } from "./workspace/make-folders.ts";
 import { type PrepareParts, prepareWorkspace } from "./workspace/prepare-workspace.ts";
@@ -136,8 +136,9 @@ function endOfRun(run: RunEnd, hand: Hand, logs: AttemptLogs): Pick<AttemptEnd, 
 }
 
 function forcedEnd(hand: Hand, logs: AttemptLogs): AttemptEnd["end"] | undefined {
-  const failure = logs.step.failed ?? logs.prepare.failed;
-  if (failure) return broken("DISK_FULL", failure.message);
+  for (const { failure } of [logs.step, logs.prepare]) {
+    if (failure.aborted) return broken("DISK_FULL", messageOf(failure.reason));
+  }
   const ending = endingOf(hand);
   switch (ending?.kind) {
     case "stopped":

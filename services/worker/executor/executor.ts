@@ -1,4 +1,4 @@
-import type { AttemptLog } from "../log/open-log.ts";
+import type { AttemptLog } from "../log/attempt-log.ts";
 import type { Folders } from "../workspace/make-folders.ts";
 
 /**

@@ -32,17 +32,6 @@ export interface Shipping {
   signal: AbortSignal;
 }
 
-export interface Shipper {
-  /** Everything below is durable at the control plane. */
-  readonly durable: number;
-  /** Resolves when everything below is durable; rejects with what made shipping impossible. */
-  reached(offset: number): Promise<void>;
-  /** Resolves when nothing is read from the spool any more, which the signal brings about. */
-  readonly ended: Promise<void>;
-  /** The control plane told, by the way, how far it has come: after a new start, or in a verdict. */
-  told(durable: number): void;
-}
-
 /** The log can't be delivered: the control plane refuses what the spool has. */
 export class LogRefused extends Error {
   override readonly name = "LogRefused";
@@ -56,169 +45,186 @@ export class LogRefused extends Error {
 
 const CHUNK_BYTES = 256 * 1024;
 const INFLIGHT_BYTES = 4 * 1024 * 1024;
+const MAX_REFUSALS = 2;
+// A gap is filled at once; one that stays is a control plane that has lost what it acknowledged.
+const MAX_GAPS = 5;
+const RETRY_CAP_MS = 15_000;
 
-interface Sent {
-  message: AppendLogRequest;
-  end: number;
-}
+type Stream = ClientDuplexStream<AppendLogRequest, AppendLogResponse>;
 
 /**
  * Ships a log as it grows, until it is told to end. A stream is opened when there is something to send; a lone line
  * leaves at once, and bytes gather only while a chunk is unacknowledged. After a break the same chunks go out again
  * from what is known to be durable, so that sending twice is the same as sending once.
  */
-export function shipLog(shipping: Shipping): Shipper {
-  const { grown, spool, lease, signal, lines, limits, leaseId, kind } = shipping;
-  const reader: ChunkReader = chunkReader(spool);
-  const moved = bell();
-  const acked = bell();
-  let durable = shipping.from ?? reader.offset;
-  let sent: Sent[] = [];
-  let impossible: Error | undefined;
-  let refusals = 0;
-  let failures = 0;
+export class Shipper {
+  /** Resolves when nothing is read from the spool any more, which the signal brings about. */
+  readonly ended: Promise<void>;
+  readonly #to: Shipping;
+  readonly #reader: ChunkReader;
+  readonly #acked = bell();
+  #durable: number;
+  /** What is on its way, in its order; kept to be sent again as it was. */
+  #sent: { message: AppendLogRequest; end: number }[] = [];
+  #impossible: Error | undefined;
+  #refusals = 0;
+  #failures = 0;
 
-  const acknowledge = (offset: number) => {
-    if (offset < durable) return;
-    if (offset > durable) failures = refusals = 0;
-    durable = offset;
-    sent = sent.filter(({ end }) => end > offset);
-    // Never fails the shipping: a file that can't be removed only takes room.
-    void spool.release(offset).catch(() => {});
-    acked.ring();
-    moved.ring();
-  };
+  constructor(shipping: Shipping) {
+    this.#to = shipping;
+    this.#reader = chunkReader(shipping.spool);
+    this.#durable = shipping.from ?? this.#reader.offset;
+    this.ended = this.#run()
+      .catch((reason: unknown) => {
+        this.#impossible = reason as Error;
+      })
+      .then(() => {
+        if (this.#impossible) shipping.refused(this.#impossible);
+        this.#acked.ring();
+      });
+  }
 
-  async function run(): Promise<void> {
-    if (shipping.from !== undefined) await reader.seek(shipping.from);
-    while (!signal.aborted && !impossible) {
-      while (sent.length === 0 && !reader.hasMore() && !signal.aborted) await grown.next(signal);
+  /** Everything below is durable at the control plane. */
+  get durable(): number {
+    return this.#durable;
+  }
+
+  /** Resolves when everything below is durable; rejects with what made shipping impossible. */
+  async reached(offset: number): Promise<void> {
+    while (this.#durable < offset && !this.#impossible) {
+      this.#to.signal.throwIfAborted();
+      await this.#acked.next(this.#to.signal);
+    }
+    if (this.#impossible) throw this.#impossible;
+  }
+
+  /** The control plane told, by the way, how far it has come. */
+  told(offset: number): void {
+    if (offset <= this.#reader.offset) this.#acknowledge(offset);
+  }
+
+  async #run(): Promise<void> {
+    const { from, grown, lease, signal } = this.#to;
+    if (from !== undefined) await this.#reader.seek(from);
+    while (!signal.aborted && !this.#impossible) {
+      while (this.#sent.length === 0 && !this.#reader.hasMore() && !signal.aborted) await grown.next(signal);
       await lease.whenHeld(signal);
       if (signal.aborted) return;
-      const failure = await oneStream();
-      if (failure) await recover(readRefusal(failure));
+      const failure = await this.#oneStream();
+      if (failure) await this.#recover(readRefusal(failure));
     }
   }
 
-  async function oneStream(): Promise<unknown> {
-    const stream = lines.now.bytes.duplex(WorkerService.method.appendLog);
+  /** Sends over one stream until it breaks or the shipping ends; answers what broke it. */
+  async #oneStream(): Promise<unknown> {
+    const stream: Stream = this.#to.lines.now.bytes.duplex(WorkerService.method.appendLog);
     const over = new AbortController();
     let failure: unknown;
-    stream.on("data", (answer: AppendLogResponse) => acknowledge(Number(answer.durableOffset)));
-    stream.on("error", (reason) => {
+    const end = (reason: unknown) => {
       failure ??= reason;
       over.abort();
-      moved.ring();
-    });
-    stream.on("end", () => {
-      failure ??= new Error("the control plane ended the stream");
-      over.abort();
-      moved.ring();
-    });
+    };
+    stream.on("data", ({ durableOffset }) => this.#acknowledge(Number(durableOffset)));
+    stream.on("error", end);
+    stream.on("end", () => end(new Error("the control plane ended the stream")));
     const cancel = () => stream.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
+    this.#to.signal.addEventListener("abort", cancel, { once: true });
     try {
-      for (const { message } of [...sent]) await write(stream, message, over.signal);
-      await pump(stream, over.signal);
+      for (const { message } of [...this.#sent]) await write(stream, message, over.signal);
+      await this.#pump(stream, over.signal);
     } finally {
-      signal.removeEventListener("abort", cancel);
+      this.#to.signal.removeEventListener("abort", cancel);
       if (!over.signal.aborted) stream.cancel();
     }
     return failure;
   }
 
-  async function pump(stream: ClientDuplexStream<AppendLogRequest, AppendLogResponse>, over: AbortSignal) {
-    const chunkBytes = () => Math.min(CHUNK_BYTES, limits().maxChunkBytes || CHUNK_BYTES);
-    const inflight = () => Math.min(INFLIGHT_BYTES, Number(limits().maxInflightBytes) || INFLIGHT_BYTES);
-    const unacked = () => sent.reduce((sum, { message }) => sum + message.rawLength, 0);
-    const mayGo = () => {
-      if (!lease.holds() || !reader.hasMore()) return false;
-      // A chunk of nothing but marks is not worth waiting for.
-      if (unacked() === 0) return true;
-      return spool.end - reader.offset >= chunkBytes() && unacked() + chunkBytes() <= inflight();
-    };
+  async #pump(stream: Stream, over: AbortSignal): Promise<void> {
+    const { leaseId, kind, signal } = this.#to;
     while (!over.aborted && !signal.aborted) {
-      const records = mayGo() ? await reader.next(chunkBytes()) : [];
+      const records = this.#mayGo() ? await this.#reader.next(this.#chunkBytes()) : [];
       if (records.length === 0) {
-        await waitForMore(over);
+        await this.#waitForMore(over);
         continue;
       }
       const message = packChunk(leaseId, kind, records);
-      sent.push({ message, end: Number(message.offset) + message.rawLength });
+      this.#sent.push({ message, end: Number(message.offset) + message.rawLength });
       await write(stream, message, over);
     }
   }
 
-  async function waitForMore(over: AbortSignal): Promise<void> {
-    if (!lease.holds()) {
-      await lease.whenHeld(AbortSignal.any([over, signal]));
-      return;
-    }
+  #mayGo(): boolean {
+    if (!this.#to.lease.holds() || !this.#reader.hasMore()) return false;
+    const unacked = this.#sent.reduce((sum, { message }) => sum + message.rawLength, 0);
+    // A chunk of nothing but marks is not worth waiting for.
+    if (unacked === 0) return true;
+    const allowed = Math.min(INFLIGHT_BYTES, Number(this.#to.limits().maxInflightBytes) || INFLIGHT_BYTES);
+    const chunk = this.#chunkBytes();
+    return this.#to.spool.end - this.#reader.offset >= chunk && unacked + chunk <= allowed;
+  }
+
+  #chunkBytes(): number {
+    return Math.min(CHUNK_BYTES, this.#to.limits().maxChunkBytes || CHUNK_BYTES);
+  }
+
+  async #waitForMore(over: AbortSignal): Promise<void> {
+    const { lease, grown, signal } = this.#to;
+    if (!lease.holds()) return lease.whenHeld(AbortSignal.any([over, signal]));
     const either = new AbortController();
     const any = AbortSignal.any([either.signal, signal, over]);
-    await Promise.race([grown.next(any), moved.next(any)]);
+    await Promise.race([grown.next(any), this.#acked.next(any)]);
     either.abort();
   }
 
-  async function recover(refused: RefusedCall): Promise<void> {
-    if (refused.reason === "LOG_GAP") return seek(Number(refused.metadata["expected_offset"] ?? durable), refused);
+  #acknowledge(offset: number): void {
+    if (offset < this.#durable) return;
+    if (offset > this.#durable) this.#failures = this.#refusals = 0;
+    this.#durable = offset;
+    this.#sent = this.#sent.filter(({ end }) => end > offset);
+    // Never fails the shipping: a file that can't be removed only takes room.
+    void this.#to.spool.release(offset).catch(() => {});
+    this.#acked.ring();
+  }
+
+  async #recover(refused: RefusedCall): Promise<void> {
+    if (refused.reason === "LOG_GAP" && ++this.#refusals < MAX_GAPS) {
+      return this.#seek(Number(refused.metadata["expected_offset"] ?? this.#durable), refused);
+    }
     if (refused.reason === "LOG_CONFLICT" || refused.reason === "LOG_CORRUPT") {
-      if (++refusals >= 2) impossible = new LogRefused(refused);
-      else await seek(durable, refused);
-    } else if (isFinal(refused)) {
-      impossible = new LogRefused(refused);
-    } else {
-      // A first break is most likely a control plane that stops: another is there at once.
-      const windowMs = failures === 0 ? 100 : Math.min(15_000, 100 * 2 ** failures);
-      failures++;
-      await sleep(refused.retryAfterMs ?? Math.random() * windowMs, signal);
+      if (++this.#refusals >= MAX_REFUSALS) this.#impossible = new LogRefused(refused);
+      else await this.#seek(this.#durable, refused);
+      return;
     }
+    if (isFinal(refused)) {
+      this.#impossible = new LogRefused(refused);
+      return;
+    }
+    // A first break is most likely a control plane that stops: another is there at once.
+    const windowMs = Math.min(RETRY_CAP_MS, 100 * 2 ** this.#failures++);
+    await sleep(refused.retryAfterMs ?? Math.random() * windowMs, this.#to.signal);
   }
 
-  async function seek(offset: number, refused: RefusedCall): Promise<void> {
+  async #seek(offset: number, refused: RefusedCall): Promise<void> {
     try {
-      await reader.seek(offset);
-      sent = [];
-      durable = Math.max(durable, offset);
+      await this.#reader.seek(offset);
+      this.#sent = [];
+      this.#durable = Math.max(this.#durable, offset);
     } catch {
-      impossible = new LogRefused(refused);
+      this.#impossible = new LogRefused(refused);
     }
   }
-
-  const ended = run()
-    .catch((reason: unknown) => {
-      impossible = reason as Error;
-    })
-    .then(() => {
-      if (impossible) shipping.refused(impossible);
-      acked.ring();
-    });
-  return {
-    ended,
-    get durable() {
-      return durable;
-    },
-    async reached(offset) {
-      while (durable < offset && !impossible) {
-        signal.throwIfAborted();
-        await acked.next(signal);
-      }
-      if (impossible) throw impossible;
-    },
-    told(offset) {
-      if (offset <= reader.offset) acknowledge(offset);
-    },
-  };
 }
 
-function write<T>(
-  stream: { write(message: T): boolean; once(event: "drain", then: () => void): unknown },
-  message: T,
-  over: AbortSignal,
-): Promise<void> {
+function write(stream: Stream, message: AppendLogRequest, over: AbortSignal): Promise<void> {
   if (stream.write(message)) return Promise.resolve();
   return new Promise((resolve) => {
-    stream.once("drain", resolve);
-    over.addEventListener("abort", () => resolve(), { once: true });
+    const done = () => {
+      over.removeEventListener("abort", done);
+      stream.removeListener("drain", done);
+      resolve();
+    };
+    stream.once("drain", done);
+    over.addEventListener("abort", done, { once: true });
+    if (over.aborted) done();
   });
 }

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { workFolder } from "../testing/start-worker.ts";
 import { chunkReader } from "./chunk-reader.ts";
 import { decodeRecords, encodeRecords, type LogRecord } from "./record.ts";
-import { newSpool, recoverSpool, type Spool, spoolBudget } from "./spool.ts";
+import { recoverSpool, Spool, spoolBudget } from "./spool.ts";
 
 const MIB = 1024 * 1024;
 const bytesAt = (offset: number, length: number): LogRecord => ({
@@ -49,7 +49,7 @@ test("records come back as they were, up to what is cut off or damaged", () => {
 
 test("what was written is read from any offset, in chunks of any size", async () => {
   using folder = workFolder();
-  const spool = newSpool(folder.path, spoolBudget(MIB * 100));
+  const spool = new Spool(folder.path, spoolBudget(MIB * 100));
   for (const length of [1, 10, 65_536, 3, 40_000]) await spool.write([bytesAt(spool.end, length)]);
   const whole = await readAll(spool, 0);
   expect(whole.length).toBe(spool.end);
@@ -65,7 +65,7 @@ test("what was written is read from any offset, in chunks of any size", async ()
 test("files go when all of them is acknowledged, and the count of bytes with them", async () => {
   using folder = workFolder();
   const budget = spoolBudget(MIB * 100);
-  const spool = newSpool(folder.path, budget);
+  const spool = new Spool(folder.path, budget);
   await fill(spool, 200);
   expect(readdirSync(folder.path).length).toBeGreaterThan(2);
   const before = budget.usedBytes;
@@ -79,7 +79,7 @@ test("files go when all of them is acknowledged, and the count of bytes with the
 
 test("a reader goes on when everything before it went, also where bytes are short", async () => {
   using folder = workFolder();
-  const spool = newSpool(folder.path, spoolBudget(MIB));
+  const spool = new Spool(folder.path, spoolBudget(MIB));
   const reader = chunkReader(spool);
   for (let round = 0; round < 20; round++) {
     await fill(spool, 12);
@@ -95,7 +95,7 @@ test("a reader goes on when everything before it went, also where bytes are shor
 
 test("what is written while all before it goes stays", async () => {
   using folder = workFolder();
-  const spool = newSpool(folder.path, spoolBudget(MIB));
+  const spool = new Spool(folder.path, spoolBudget(MIB));
   const reader = chunkReader(spool);
   await fill(spool, 12);
   await reader.next(10 * MIB);
@@ -109,10 +109,11 @@ test("what is written while all before it goes stays", async () => {
 
 test("a later life finds what was written, without a torn end", async () => {
   using folder = workFolder();
-  const spool = newSpool(folder.path, spoolBudget(MIB * 100));
+  const spool = new Spool(folder.path, spoolBudget(MIB * 100));
   await fill(spool, 100);
   const whole = await readAll(spool, 0);
   await spool.sync();
+  await spool.close();
   const last = join(
     folder.path,
     readdirSync(folder.path)

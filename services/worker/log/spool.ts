@@ -30,140 +30,154 @@ interface Segment {
   endOffset: number;
 }
 
-/** A log's bytes and marks on disk until they are acknowledged: files of records that go one by one from the front. */
-export interface Spool {
-  /** Where the log ends in the spool. */
-  readonly end: number;
-  /** The first place that is still there. */
-  readonly start: Place;
-  /** Appends and returns when the bytes are written (not synced). May be called again with the same after a failure. */
-  write(records: LogRecord[]): Promise<void>;
-  /** Whether anything, be it only a mark, lies behind a place. */
-  hasMore(from: Place): boolean;
-  /** Whole records from a place on, up to about so many file bytes; empty at the end. */
-  read(from: Place, maxFileBytes: number): Promise<{ records: LogRecord[]; places: Place[] }>;
-  /** Lets go of what lies below the offset. */
-  release(offset: number): Promise<void>;
-  /** Makes what was written survive a crash of the machine. */
-  sync(): Promise<void>;
-  close(): Promise<void>;
-}
+type FoundSegment = Segment & { firstOffset: number };
 
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
-/** A new spool; its folder is made when the first bytes come. */
-export function newSpool(folder: string, budget: SpoolBudget): Spool {
-  return spoolOf(folder, budget, []);
+/** A log's bytes and marks on disk until they are acknowledged: files of records that go one by one from the front. */
+export class Spool {
+  readonly #folder: string;
+  readonly #budget: SpoolBudget;
+  readonly #segments: Segment[];
+  #start: Place;
+  #end: number;
+  #nextNumber: number;
+  #writing: { segment: Segment; file: FileHandle } | undefined;
+  /** Written to at this moment: it ends further on than it seems to, and must not go. */
+  #growing: Segment | undefined;
+  #reading: { path: string; file: FileHandle } | undefined;
+
+  /** A new spool, or one with what an earlier life left; a folder is made when the first bytes come. */
+  constructor(folder: string, budget: SpoolBudget, found: FoundSegment[] = []) {
+    const [first] = found;
+    this.#folder = folder;
+    this.#budget = budget;
+    this.#segments = found;
+    this.#start = { segment: first?.number ?? 0, filePosition: 0, offset: first?.firstOffset ?? 0 };
+    this.#end = found.at(-1)?.endOffset ?? 0;
+    this.#nextNumber = (found.at(-1)?.number ?? -1) + 1;
+    for (const segment of found) budget.usedBytes += segment.fileBytes;
+  }
+
+  /** Where the log ends in the spool. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The first place that is still there. */
+  get start(): Place {
+    return this.#start;
+  }
+
+  /** Appends and returns when the bytes are written (not synced). May be called again with the same after a failure. */
+  async write(records: LogRecord[]): Promise<void> {
+    const encoded = encodeRecords(records);
+    try {
+      const { segment, file } = this.#segmentToWrite() ?? (await this.#roll());
+      // At its place, not at the end: what a write that failed half-way left behind is written over.
+      await writeWhole(file, encoded, segment.fileBytes);
+      segment.fileBytes += encoded.length;
+      this.#budget.usedBytes += encoded.length;
+      this.#end = segment.endOffset = endOf(records, this.#end);
+    } finally {
+      this.#growing = undefined;
+    }
+  }
+
+  /** Whether anything, be it only a mark, lies behind a place. */
+  hasMore(from: Place): boolean {
+    return this.#segments.some(({ number, fileBytes }) =>
+      number === from.segment ? fileBytes > from.filePosition : number > from.segment && fileBytes > 0,
+    );
+  }
+
+  /** Whole records from a place on, up to about so many file bytes, and the place after each; none at the end. */
+  async read(from: Place, maxFileBytes: number): Promise<{ records: LogRecord[]; places: Place[] }> {
+    const index = this.#segments.findIndex(({ number }) => number >= from.segment);
+    const segment = this.#segments[index];
+    if (!segment) return { records: [], places: [] };
+    const filePosition = segment.number === from.segment ? from.filePosition : 0;
+    const after = this.#segments[index + 1];
+    if (filePosition >= segment.fileBytes && after) {
+      return this.read({ segment: after.number, filePosition: 0, offset: from.offset }, maxFileBytes);
+    }
+    const length = Math.min(maxFileBytes, segment.fileBytes - filePosition);
+    const decoded = decodeRecords(await this.#readPart(segment.path, filePosition, length), false);
+    const places = decoded.map(({ record, endsAt }) => ({
+      segment: segment.number,
+      filePosition: filePosition + endsAt,
+      offset: endOf([record], 0),
+    }));
+    return { records: decoded.map(({ record }) => record), places };
+  }
+
+  /** Lets go of what lies below the offset. */
+  async release(offset: number): Promise<void> {
+    // The one that is written to goes early only where bytes are short, since a new file costs more than it frees.
+    const short = this.#budget.usedBytes >= this.#budget.maxBytes / 2;
+    for (let [first, next] = this.#segments; first && first.endOffset <= offset; [first, next] = this.#segments) {
+      if (first === this.#growing || (!next && first.fileBytes < SEGMENT_BYTES && !short)) break;
+      this.#segments.shift();
+      this.#start = { segment: first.number + 1, filePosition: 0, offset: first.endOffset };
+      await rm(first.path, { force: true });
+      this.#budget.usedBytes -= first.fileBytes;
+      this.#budget.freed.ring();
+    }
+  }
+
+  /** Makes what was written survive a crash of the machine. */
+  async sync(): Promise<void> {
+    await this.#writing?.file.datasync();
+  }
+
+  /** Only when nothing is written or read any more. */
+  async close(): Promise<void> {
+    await this.#writing?.file.close();
+    await this.#reading?.file.close();
+    this.#writing = this.#reading = undefined;
+    for (const segment of this.#segments) this.#budget.usedBytes -= segment.fileBytes;
+    this.#segments.length = 0;
+    this.#budget.freed.ring();
+  }
+
+  /** The segment that may grow further, from this moment kept from going. */
+  #segmentToWrite(): { segment: Segment; file: FileHandle } | undefined {
+    const now = this.#writing;
+    if (!now || now.segment.fileBytes >= SEGMENT_BYTES || !this.#segments.includes(now.segment)) return undefined;
+    this.#growing = now.segment;
+    return now;
+  }
+
+  async #roll(): Promise<{ segment: Segment; file: FileHandle }> {
+    await this.#writing?.file.close();
+    this.#writing = undefined;
+    // Never a number again: a reader's place in a segment that went must not be one in its successor.
+    const number = this.#nextNumber++;
+    if (number === 0) await mkdir(this.#folder, { recursive: true });
+    const path = join(this.#folder, `${number}.log`);
+    const segment = { number, path, fileBytes: 0, endOffset: this.#end };
+    const file = await open(path, "w");
+    this.#growing = segment;
+    this.#segments.push(segment);
+    this.#writing = { segment, file };
+    return this.#writing;
+  }
+
+  async #readPart(path: string, position: number, length: number): Promise<Buffer> {
+    if (this.#reading?.path !== path) {
+      await this.#reading?.file.close();
+      this.#reading = undefined;
+      this.#reading = { path, file: await open(path, "r") };
+    }
+    const bytes = Buffer.allocUnsafe(length);
+    const { bytesRead } = await this.#reading.file.read(bytes, 0, length, position);
+    return bytes.subarray(0, bytesRead);
+  }
 }
 
 /** The spool that an earlier life of this worker left in a folder; a torn end is cut off. */
 export async function recoverSpool(folder: string, budget: SpoolBudget): Promise<Spool> {
-  return spoolOf(folder, budget, await findSegments(folder));
-}
-
-function spoolOf(folder: string, budget: SpoolBudget, found: FoundSegment[]): Spool {
-  const segments: Segment[] = found;
-  const start: Place = { segment: segments[0]?.number ?? 0, filePosition: 0, offset: found[0]?.firstOffset ?? 0 };
-  for (const segment of segments) budget.usedBytes += segment.fileBytes;
-  let end = segments.at(-1)?.endOffset ?? 0;
-  let nextNumber = (segments.at(-1)?.number ?? -1) + 1;
-  let writing: { segment: Segment; file: FileHandle } | undefined;
-  // Written to at this moment: it ends further on than it seems to, and must not go.
-  let growing: Segment | undefined;
-  let reading: { path: string; file: FileHandle } | undefined;
-
-  const readSegment = async (path: string, position: number, length: number): Promise<Buffer> => {
-    if (reading?.path !== path) {
-      await reading?.file.close();
-      reading = undefined;
-      reading = { path, file: await open(path, "r") };
-    }
-    return readPart(reading.file, position, length);
-  };
-
-  const roll = async (): Promise<{ segment: Segment; file: FileHandle }> => {
-    await writing?.file.close();
-    // Never a number again: a reader's place in a segment that went must not be one in its successor.
-    const number = nextNumber++;
-    const segment = { number, path: join(folder, `${number}.log`), fileBytes: 0, endOffset: end };
-    if (number === 0) await mkdir(folder, { recursive: true });
-    const file = await open(segment.path, "w");
-    segments.push(segment);
-    writing = { segment, file };
-    return writing;
-  };
-  const spool: Spool = {
-    get end() {
-      return end;
-    },
-    start,
-    async write(records) {
-      const { segment, file } =
-        writing && writing.segment.fileBytes < SEGMENT_BYTES && segments.includes(writing.segment)
-          ? writing
-          : await roll();
-      const encoded = encodeRecords(records);
-      // At its place, not at the end: what a write that failed half-way left behind is written over.
-      growing = segment;
-      await writeWhole(file, encoded, segment.fileBytes).finally(() => {
-        growing = undefined;
-      });
-      segment.fileBytes += encoded.length;
-      budget.usedBytes += encoded.length;
-      end = endOf(records, end);
-      segment.endOffset = end;
-    },
-    hasMore(from) {
-      return segments.some(({ number, fileBytes }) =>
-        number === from.segment ? fileBytes > from.filePosition : number > from.segment && fileBytes > 0,
-      );
-    },
-    async read(from, maxFileBytes) {
-      const index = segments.findIndex(({ number }) => number >= from.segment);
-      const segment = segments[index];
-      if (!segment) return { records: [], places: [] };
-      const filePosition = segment.number === from.segment ? from.filePosition : 0;
-      const after = segments[index + 1];
-      if (filePosition >= segment.fileBytes && after) {
-        return spool.read({ segment: after.number, filePosition: 0, offset: from.offset }, maxFileBytes);
-      }
-      const length = Math.min(maxFileBytes, segment.fileBytes - filePosition);
-      const decoded = decodeRecords(await readSegment(segment.path, filePosition, length), false);
-      const places = decoded.map(({ record, endsAt }) => ({
-        segment: segment.number,
-        filePosition: filePosition + endsAt,
-        offset: record.offset + (record.kind === "bytes" ? record.bytes.length : 0),
-      }));
-      return { records: decoded.map(({ record }) => record), places };
-    },
-    async release(offset) {
-      // The one that is written to goes early only where bytes are short, since a new file costs more than it frees.
-      const short = budget.usedBytes >= budget.maxBytes / 2;
-      while (segments[0] && segments[0].endOffset <= offset && segments[0] !== growing) {
-        if (!segments[1] && segments[0].fileBytes < SEGMENT_BYTES && !short) break;
-        const segment = segments.shift() as Segment;
-        start.segment = segment.number + 1;
-        start.filePosition = 0;
-        start.offset = segment.endOffset;
-        await rm(segment.path, { force: true });
-        budget.usedBytes -= segment.fileBytes;
-        budget.freed.ring();
-      }
-    },
-    async sync() {
-      await writing?.file.datasync();
-    },
-    async close() {
-      await writing?.file.close();
-      await reading?.file.close();
-      writing = undefined;
-      reading = undefined;
-      for (const segment of segments) budget.usedBytes -= segment.fileBytes;
-      segments.length = 0;
-      budget.freed.ring();
-    },
-  };
-  return spool;
+  return new Spool(folder, budget, await findSegments(folder));
 }
 
 function endOf(records: LogRecord[], before: number): number {
@@ -178,14 +192,6 @@ async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Pr
     written += bytesWritten;
   }
 }
-
-async function readPart(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(length);
-  const { bytesRead } = await file.read(bytes, 0, length, position);
-  return bytes.subarray(0, bytesRead);
-}
-
-type FoundSegment = Segment & { firstOffset: number };
 
 async function findSegments(folder: string): Promise<FoundSegment[]> {
   const names = await readdir(folder).catch(() => []);
@@ -202,7 +208,7 @@ async function findSegments(folder: string): Promise<FoundSegment[]> {
       number,
       path,
       fileBytes: last?.endsAt ?? 0,
-      firstOffset: decoded[0]?.record.offset ?? before,
+      firstOffset: before,
       endOffset: last ? endOf([last.record], before) : before,
     });
   }

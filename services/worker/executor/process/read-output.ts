@@ -1,6 +1,6 @@
 import { readSync } from "node:fs";
 import { Socket } from "node:net";
-import type { AttemptLog } from "../../log/open-log.ts";
+import type { AttemptLog } from "../../log/attempt-log.ts";
 
 /** Reads a step's pipe into its log. */
 export interface OutputReader {

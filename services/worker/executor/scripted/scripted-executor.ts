@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { sleep } from "../../../process/wait.ts";
-import type { AttemptLog } from "../../log/open-log.ts";
+import type { AttemptLog } from "../../log/attempt-log.ts";
 import { BrokenStep, type Executor, type RunEnd, type Work } from "../executor.ts";
 
 type How = RunEnd["how"];
