@@ -20,6 +20,7 @@ export const NO_WEED = "no SeaweedFS was found; RITMO_TEST_WEED names its progra
 
 const KEYS = { accessKeyId: "ritmo", secretAccessKey: "ritmosecret123" };
 const READY_WITHIN_MS = 40_000;
+const TRIES = 5;
 
 /** The SeaweedFS program: RITMO_TEST_WEED, `weed` on PATH, or the one of the Python package; undefined without any. */
 export function findWeed(): string | undefined {
@@ -49,8 +50,22 @@ function isProgram(path: string): boolean {
   }
 }
 
-/** Starts SeaweedFS on loopback with a folder of its own; ended and removed at the end of `await using`. */
+/**
+ * Starts SeaweedFS on loopback with a folder of its own; ended and removed at the end of `await using`. Beside its
+ * ports the program takes some that can't be told, so one that meets another's is started again.
+ */
 export async function startWeed(program: string): Promise<TestS3> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnce(program);
+    } catch (reason) {
+      if (tries === TRIES) throw reason;
+      await sleep(Math.random() * 2_000);
+    }
+  }
+}
+
+async function startOnce(program: string): Promise<TestS3> {
   const folder = mkdtempSync(join(tmpdir(), "ritmo-weed-"));
   const port = await freePort();
   writeFileSync(join(folder, "s3.json"), JSON.stringify({ identities: [identity] }));
@@ -58,22 +73,17 @@ export async function startWeed(program: string): Promise<TestS3> {
     env: { PATH: process.env["PATH"], HOME: folder },
     stdio: "ignore",
   });
+  const { accessKeyId: accessKey, secretAccessKey: secretKey } = KEYS;
+  const place = { endPoint: "127.0.0.1", port, useSSL: false, region: "us-east-1" };
+  const client = new Client({ ...place, accessKey, secretKey });
   const endpoint = `http://127.0.0.1:${port}`;
-  const client = new Client({
-    endPoint: "127.0.0.1",
-    port,
-    useSSL: false,
-    accessKey: KEYS.accessKeyId,
-    secretKey: KEYS.secretAccessKey,
-    region: "us-east-1",
-  });
-  let buckets = 0;
   try {
     await untilReady(child, endpoint, client);
   } catch (reason) {
     await end(child, folder);
     throw reason;
   }
+  let buckets = 0;
   return {
     ...KEYS,
     endpoint,

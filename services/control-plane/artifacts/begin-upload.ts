@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { BeginUploadRequest, BeginUploadResponseSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { newId } from "../../process/new-id.ts";
 import { badField, leaseLost, Refusal } from "../../process/refusal.ts";
-import type { BlobStore } from "../store/blobs.ts";
+import { BlobMissing, type BlobPart, type BlobStore } from "../store/blobs.ts";
 import type { Db, Sql } from "../store/open-database.ts";
 import { ARTIFACT_LIMITS, PART_BYTES, SINGLE_PUT_BYTES, UPLOAD_EXPIRY_SECONDS } from "./artifact-limits.ts";
 import { checkPath } from "./check-path.ts";
@@ -107,8 +107,8 @@ async function signParts(sql: Sql, signed: Signed, upload: Upload) {
     const url = await signed.put(upload.key, upload.sizeBytes, UPLOAD_EXPIRY_SECONDS);
     return { partBytes: BigInt(upload.sizeBytes), parts: [{ number: 0, url }], expiresAt };
   }
-  const uploadId = upload.uploadId ?? (await openParts(sql, signed, upload));
-  const there = new Map((await signed.listParts(upload.key, uploadId)).map((part) => [part.number, part]));
+  const { uploadId, stored } = await goOnWithParts(sql, signed, upload);
+  const there = new Map(stored.map((part) => [part.number, part]));
   const count = Math.ceil(upload.sizeBytes / PART_BYTES);
   const parts = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
@@ -120,6 +120,24 @@ async function signParts(sql: Sql, signed: Signed, upload: Upload) {
     }),
   );
   return { partBytes: BigInt(PART_BYTES), parts, expiresAt };
+}
+
+/** The upload that was begun, or a new one where the store has forgotten it. */
+async function goOnWithParts(
+  sql: Sql,
+  signed: Signed,
+  upload: Upload,
+): Promise<{ uploadId: string; stored: BlobPart[] }> {
+  if (upload.uploadId !== null) {
+    try {
+      return { uploadId: upload.uploadId, stored: await signed.listParts(upload.key, upload.uploadId) };
+    } catch (reason) {
+      if (!(reason instanceof BlobMissing)) throw reason;
+      await sql`UPDATE artifacts SET upload_id = NULL WHERE id = ${upload.id} AND upload_id = ${upload.uploadId}`;
+    }
+  }
+  const uploadId = await openParts(sql, signed, upload);
+  return { uploadId, stored: await signed.listParts(upload.key, uploadId) };
 }
 
 /** Of two that begin at once, one wins; the other's upload is dropped. */

@@ -1,6 +1,6 @@
 import type { CommitUploadRequest } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { leaseLost, Refusal } from "../../process/refusal.ts";
-import { BlobMissing, type BlobStore } from "../store/blobs.ts";
+import { BlobMissing, type BlobStore, PartsRefused } from "../store/blobs.ts";
 import type { ArtifactDeps } from "./begin-upload.ts";
 import { digestObject } from "./digest-object.ts";
 import { findUpload, type Holder, type Upload } from "./find-upload.ts";
@@ -18,7 +18,13 @@ export async function commitUpload(
   const holder = { leaseId: request.leaseId, workerId };
   const upload = await findUpload(db.sql, holder, request.artifactId);
   if (upload.stored) return;
-  await assemble(blobs, upload, request.parts);
+  try {
+    await assemble(blobs, upload, request.parts);
+  } catch (reason) {
+    if (!(reason instanceof PartsRefused || reason instanceof BlobMissing)) throw reason;
+    await dropParts({ db, blobs }, upload);
+    throw missing(upload, "the store does not have these parts");
+  }
   await verify({ db, blobs }, upload);
   await publish({ db, blobs }, holder, upload);
   metrics.artifactBytes.inc(upload.sizeBytes);
@@ -41,6 +47,11 @@ async function assemble(blobs: BlobStore, upload: Upload, given: { number: numbe
   }
 }
 
+async function dropParts({ db, blobs }: ArtifactDeps, upload: Upload): Promise<void> {
+  if (upload.uploadId !== null) await blobs.signed?.abortParts(upload.key, upload.uploadId);
+  await db.sql`UPDATE artifacts SET upload_id = NULL WHERE id = ${upload.id} AND stored_at IS NULL`;
+}
+
 async function verify({ db, blobs }: ArtifactDeps, upload: Upload): Promise<void> {
   const found = await blobs.head(upload.key);
   if (!found) throw missing(upload, "nothing was put there");
@@ -48,6 +59,7 @@ async function verify({ db, blobs }: ArtifactDeps, upload: Upload): Promise<void
   if (digest?.equals(upload.sha256)) return;
   await blobs.delete(upload.key);
   await blobs.growing?.drop(upload.key);
+  // What was assembled is gone as an upload too.
   await db.sql`UPDATE artifacts SET upload_id = NULL WHERE id = ${upload.id} AND stored_at IS NULL`;
   throw new Refusal("data_loss", "DIGEST_MISMATCH", `what was put there is not the ${upload.path} that was promised`, {
     metadata: { artifact_id: upload.id, size_bytes: String(found.sizeBytes) },

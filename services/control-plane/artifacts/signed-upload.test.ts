@@ -100,3 +100,23 @@ testS3("a large file goes in parts, and goes on with those that are there", asyn
   expect(await core.blobs.head(artifact.key)).toEqual({ sizeBytes: bytes.length });
   expect((await download(first.id)).equals(bytes)).toBe(true);
 });
+
+testS3("parts that the store does not have, or forgot, are sent again", async () => {
+  const at = await plantRunning(core.db);
+  const bytes = Buffer.alloc(65 * MIB, randomBytes(777));
+  const { id, parts } = await beginSigned(at, "large", bytes);
+  await put(parts[0]?.url as string, bytes.subarray(0, 16 * MIB));
+  const wrong = create(CommitUploadRequestSchema, {
+    leaseId: at.leaseId,
+    artifactId: id,
+    parts: [{ number: 1, etag: '"00000000000000000000000000000000"' }],
+  });
+  await expect(commitUpload(core, at.workerId, wrong)).rejects.toMatchObject({ reason: "UPLOAD_MISSING" });
+  const anew = await beginSigned(at, "large", bytes);
+  expect(anew.parts.map((part) => part.etag)).toEqual(["", "", "", "", ""]);
+  const [row] = await core.db.sql`SELECT upload_id, object_key FROM artifacts WHERE id = ${id}`;
+  await core.blobs.signed?.abortParts(row?.["object_key"], row?.["upload_id"]);
+  const again = await beginSigned(at, "large", bytes);
+  expect(again.id).toBe(id);
+  expect(again.parts).toHaveLength(5);
+});

@@ -28,7 +28,9 @@ export interface BlobStore {
     get(key: string, expirySeconds: number, fileName: string, mediaType: string): Promise<string>;
     beginParts(key: string, mediaType: string): Promise<string>;
     putPart(key: string, uploadId: string, number: number, expirySeconds: number): Promise<string>;
+    /** Throws BlobMissing for an upload that the store does not know any more. */
     listParts(key: string, uploadId: string): Promise<BlobPart[]>;
+    /** Throws PartsRefused when the store has other parts than these. */
     completeParts(key: string, uploadId: string, parts: { number: number; etag: string }[]): Promise<void>;
     abortParts(key: string, uploadId: string): Promise<void>;
   };
@@ -45,6 +47,14 @@ export class BlobMissing extends Error {
   override readonly name = "BlobMissing";
   constructor(key: string) {
     super(`the object store has nothing at ${key}`);
+  }
+}
+
+/** The store does not make an object of these parts; they have to be sent again. */
+export class PartsRefused extends Error {
+  override readonly name = "PartsRefused";
+  constructor(key: string, cause: unknown) {
+    super(`the object store does not take the parts of ${key}`, { cause });
   }
 }
 

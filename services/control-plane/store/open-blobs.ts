@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { BlobStore } from "./blobs.ts";
 import { openFileBlobs } from "./file-blobs.ts";
 import { openS3Blobs } from "./s3-blobs.ts";
+import { tellStoreFaults } from "./tell-store-faults.ts";
 
 type BlobConfig = Pick<
   Config,
@@ -32,13 +33,13 @@ export function openBlobs(config: BlobConfig): BlobStore {
   if (s3Begun && blobDir !== undefined) {
     throw new Error("RITMO_BLOB_DIR and RITMO_S3_* are both set; logs and artifacts lie in one place, so remove one.");
   }
-  if (blobDir !== undefined) return openFileBlobs(blobDir);
+  if (blobDir !== undefined) return tellStoreFaults(openFileBlobs(blobDir));
   if (!s3Begun)
     throw new Error("Neither RITMO_BLOB_DIR nor RITMO_S3_ENDPOINT is set; say where logs and artifacts go.");
   if (missing.length > 0) {
     throw new Error(`RITMO_S3_* is half set; ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} missing.`);
   }
-  return openS3Blobs({
+  const s3 = openS3Blobs({
     endpoint: s3Endpoint as string,
     publicEndpoint: config.s3PublicEndpoint,
     region: config.s3Region,
@@ -47,4 +48,5 @@ export function openBlobs(config: BlobConfig): BlobStore {
     secretAccessKey: s3SecretAccessKey as string,
     pathStyle: config.s3PathStyle,
   });
+  return tellStoreFaults(s3);
 }

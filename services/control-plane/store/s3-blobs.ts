@@ -2,7 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { Readable } from "node:stream";
 import { Client } from "minio";
-import { BlobMissing, type BlobPart, type BlobStore, checkKey } from "./blobs.ts";
+import { BlobMissing, type BlobPart, type BlobStore, checkKey, PartsRefused } from "./blobs.ts";
 import { checkBucket } from "./check-bucket.ts";
 import { contentDisposition } from "./content-disposition.ts";
 
@@ -20,6 +20,7 @@ export interface S3Settings {
 // The client holds one part in memory, and takes a part of ~525 MiB for a stream of unknown size unless told.
 const PART_BYTES = 8 * 1024 * 1024;
 const SILENCE_MS = 30_000;
+const PARTS_REFUSED = new Set(["InvalidPart", "InvalidPartOrder", "EntityTooSmall", "NoSuchUpload", "MalformedXML"]);
 
 /** The client's own, which its types keep to themselves. */
 interface Parts {
@@ -81,14 +82,14 @@ function signedAddresses(client: Client, signer: Client, bucket: string): NonNul
       signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds, { uploadId, partNumber: String(number) }),
     listParts: (key, uploadId) => listParts(client as unknown as Parts, bucket, key, uploadId),
     async completeParts(key, uploadId, parts) {
-      const inOrder = parts.toSorted((a, b) => a.number - b.number);
-      // Throws for an error in the body of a 200 too.
-      await client.completeMultipartUpload(
-        bucket,
-        checkKey(key),
-        uploadId,
-        inOrder.map(({ number, etag }) => ({ part: number, etag })),
-      );
+      const inOrder = parts.toSorted((a, b) => a.number - b.number).map(({ number, etag }) => ({ part: number, etag }));
+      try {
+        // Throws for an error in the body of a 200 too.
+        await client.completeMultipartUpload(bucket, checkKey(key), uploadId, inOrder);
+      } catch (reason) {
+        const error = toError(reason);
+        throw PARTS_REFUSED.has(error.code) ? new PartsRefused(key, error) : error;
+      }
     },
     async abortParts(key, uploadId) {
       await client.abortMultipartUpload(bucket, checkKey(key), uploadId).catch((reason: unknown) => {
@@ -111,6 +112,8 @@ function openClient(settings: S3Settings, endpoint: string): Client {
     region: settings.region,
     pathStyle: settings.pathStyle,
     partSize: PART_BYTES,
+    // It would tell of its retries on standard error; whoever calls tries again.
+    retryOptions: { disableRetry: true },
     transport: impatient(useSSL),
   });
 }
@@ -149,6 +152,13 @@ async function orMissing<T>(key: string, run: () => Promise<T>): Promise<T> {
 function isMissing(reason: unknown): boolean {
   const code = (reason as { code?: unknown }).code;
   return code === "NoSuchKey" || code === "NotFound" || code === "NoSuchUpload";
+}
+
+/** The client throws what it read from the body of a 200 as it is. */
+function toError(reason: unknown): Error & { code: string } {
+  const { code, Code, message, Message } = reason as Record<string, unknown>;
+  const error = reason instanceof Error ? reason : new Error(String(message ?? Message));
+  return Object.assign(error, { code: String(code ?? Code) });
 }
 
 function* slices(body: Buffer): Generator<Buffer> {
