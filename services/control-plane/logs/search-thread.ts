@@ -27,7 +27,7 @@ interface Search {
 const searches = new Map<number, Search>();
 
 parentPort?.on("message", (order: SearchOrder) => {
-  obey(order)
+  void obey(order)
     .catch((reason: unknown) => ({ search: order.search, answer: "broken" as const, message: String(reason) }))
     .then((answer) => answer && parentPort?.postMessage(answer));
 });
