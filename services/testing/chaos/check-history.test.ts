@@ -12,7 +12,7 @@ function goodHistory(): History {
   });
   return {
     asked: [{ requestId: "r1", build: "j#1" }],
-    builds: [{ name: "j#1", state: "failure", cancelRequestedAtMs: undefined }],
+    builds: [{ name: "j#1", state: "failure", cancelAnsweredAtMs: undefined }],
     steps: [
       { name: "j#1/a", build: "j#1", state: "success", exitCode: 0, needs: [], attempt: 2 },
       { name: "j#1/b", build: "j#1", state: "failure", exitCode: 3, needs: ["j#1/a"], attempt: 1 },
@@ -50,10 +50,17 @@ function goodHistory(): History {
     witnessed: new Map([
       [
         "j#1/a@1",
-        { wrote: "one\ntwo\n", startedAtMs: 2, endedAtMs: undefined, exitCode: undefined, artifactSha256: undefined },
+        {
+          wrote: "one\ntwo\n",
+          startedAtMs: 2,
+          starts: 1,
+          endedAtMs: undefined,
+          exitCode: undefined,
+          artifactSha256: undefined,
+        },
       ],
-      ["j#1/a@2", { wrote: "one\ntwo\n", startedAtMs: 6, endedAtMs: 8, exitCode: 0, artifactSha256: "ab" }],
-      ["j#1/b@1", { wrote: "", startedAtMs: 10, endedAtMs: 11, exitCode: 3, artifactSha256: undefined }],
+      ["j#1/a@2", { wrote: "one\ntwo\n", startedAtMs: 6, starts: 1, endedAtMs: 8, exitCode: 0, artifactSha256: "ab" }],
+      ["j#1/b@1", { wrote: "", startedAtMs: 10, starts: 1, endedAtMs: 11, exitCode: 3, artifactSha256: undefined }],
     ]),
     left: { queued: 0, leased: 0 },
   };
@@ -73,6 +80,7 @@ const PLANTED: Planted[] = [
     (h) => void (h.builds[0] && h.builds.push({ ...h.builds[0], name: "j#2" })),
   ],
   ["two requests got one build", "I9", (h) => void h.asked.push({ requestId: "r2", build: "j#1" })],
+  ["one attempt was executed twice", "I1", (h) => void Object.assign(witness(h, "j#1/a@2"), { starts: 2 })],
   ["a step that never ends", "I3", (h) => void Object.assign(step(h, 1), { state: "queued" })],
   [
     "a second outcome",
@@ -109,7 +117,7 @@ const PLANTED: Planted[] = [
     (h) => void Object.assign(witness(h, "j#1/a@2"), { artifactSha256: "cd" }),
   ],
   ["success without its artifact", "I6", (h) => void h.artifacts.pop()],
-  ["a lease after the cancel", "I8", (h) => void Object.assign(h.builds[0] ?? {}, { cancelRequestedAtMs: 7 })],
+  ["a lease after the cancel", "I8", (h) => void Object.assign(h.builds[0] ?? {}, { cancelAnsweredAtMs: 7 })],
   [
     "a step that ran before what it needs was over",
     "I16",

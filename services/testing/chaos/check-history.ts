@@ -2,7 +2,7 @@ import type { AttemptFact, History, StepFact, Witnessed } from "./history.ts";
 
 /** A broken promise, by its number in the design (I3: one outcome, …), and the thing that broke it. */
 export interface Violation {
-  invariant: "I2" | "I3" | "I4" | "I5" | "I6" | "I8" | "I9" | "I12" | "I13" | "I16";
+  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I8" | "I9" | "I12" | "I13" | "I16";
   about: string;
   what: string;
 }
@@ -17,6 +17,7 @@ export function checkHistory(history: History): Violation[] {
     ...noLostBuild(history),
     ...oneOutcome(history),
     ...eventsInOrder(history),
+    ...onceEach(history),
     ...attemptsFenced(history),
     ...logsWhole(history),
     ...artifactsAtomic(history),
@@ -65,6 +66,13 @@ function eventsInOrder({ events }: History): Violation[] {
         ? []
         : [violation("I13", subject, `an event goes from ${event.before} to ${event.state}, after ${before}`)];
     }),
+  );
+}
+
+/** I1: what is leased once is executed once. */
+function onceEach({ witnessed }: History): Violation[] {
+  return [...witnessed].flatMap(([name, { starts }]) =>
+    starts > 1 ? [violation("I1", name, `was executed ${starts} times`)] : [],
   );
 }
 
@@ -135,7 +143,7 @@ function artifactsAtomic({ artifacts, attempts, witnessed }: History): Violation
 
 /** I8: after a cancel was committed nothing of the build is leased any more. */
 function cancelIsMonotone({ builds, steps, attempts }: History): Violation[] {
-  const cancelled = new Map(builds.map(({ name, cancelRequestedAtMs }) => [name, cancelRequestedAtMs]));
+  const cancelled = new Map(builds.map(({ name, cancelAnsweredAtMs }) => [name, cancelAnsweredAtMs]));
   const buildOf = new Map(steps.map(({ name, build }) => [name, build]));
   return attempts.flatMap(({ name, step, leasedAtMs }) => {
     const at = cancelled.get(buildOf.get(step) ?? "");

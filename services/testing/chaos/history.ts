@@ -18,8 +18,8 @@ export interface BuildFact {
   /** `job#number`. */
   name: string;
   state: string;
-  /** When the wish to end it was committed, by the database's clock. */
-  cancelRequestedAtMs: number | undefined;
+  /** When somebody was told that its end is wished for; one clock, as everything is on one machine. */
+  cancelAnsweredAtMs: number | undefined;
 }
 
 export interface StepFact {
@@ -68,6 +68,8 @@ export interface Witnessed {
   wrote: string;
   /** By the machine's clock; an attempt that was ended has no end. */
   startedAtMs: number;
+  /** How often it began; twice would be two executions of one lease. */
+  starts: number;
   endedAtMs: number | undefined;
   exitCode: number | undefined;
   artifactSha256: string | undefined;
