@@ -25,14 +25,18 @@ export async function cancelBuild(sql: Sql, buildId: string, reason: string): Pr
       RETURNING id, state, cancel_reason),
     q AS (
       DELETE FROM queue USING steps s, b WHERE s.build_id = b.id AND queue.step_id = s.id RETURNING queue.step_id),
+    mine AS (
+      -- In the order in which finishes lock as well.
+      SELECT steps.id FROM steps, b, (SELECT count(*) FROM q) AS queue_first
+      WHERE steps.build_id = b.id AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
+      ORDER BY steps.id FOR UPDATE OF steps),
     s AS (
       UPDATE steps SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
         state = CASE WHEN steps.state IN ('waiting', 'queued') THEN 'cancellation' ELSE steps.state END,
         finished_at = CASE WHEN steps.state IN ('waiting', 'queued') THEN clock_timestamp() END,
         reason = CASE WHEN steps.state IN ('waiting', 'queued') THEN 'CANCELLED' ELSE steps.reason END,
         cause = CASE WHEN steps.state IN ('waiting', 'queued') THEN b.cancel_reason ELSE steps.cause END
-      FROM b, (SELECT count(*) FROM q) AS queue_first
-      WHERE steps.build_id = b.id AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
+      FROM b, mine WHERE steps.id = mine.id AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
       RETURNING steps.session_id)
     SELECT (SELECT state FROM b) AS state,
       (SELECT array_agg(DISTINCT session_id) FILTER (WHERE session_id IS NOT NULL) FROM s) AS sessions`;

@@ -4,6 +4,7 @@ import { leaseLost, Refusal } from "../../process/refusal.ts";
 import type { WorkerCaller } from "../identity/caller.ts";
 import type { Sql } from "../store/open-database.ts";
 import { type AttemptEnd, decideEnd, type EndDecision } from "./decide-end.ts";
+import { type DecidedFinish, recordFinishes } from "./record-finishes.ts";
 
 export interface FinishedAttempt {
   leaseId: string;
@@ -21,6 +22,7 @@ export interface FinishedAttempt {
 
 /** What the finish of an attempt changed; undefined when it was known already. */
 export interface Finish {
+  leaseId: string;
   attemptId: string;
   stepId: string;
   buildId: string;
@@ -31,7 +33,14 @@ export interface Finish {
   seconds: number | undefined;
 }
 
+/** A finish and the worker that tells it. */
+export interface ToldFinish {
+  worker: WorkerCaller;
+  finish: FinishedAttempt;
+}
+
 interface Facts {
+  leaseId: string;
   attemptId: string;
   stepId: string;
   buildId: string;
@@ -44,7 +53,11 @@ interface Facts {
   cancelRequested: boolean;
   cancelReason: string;
   errors: number;
-  spec: Buffer;
+  spec: Buffer | null;
+}
+
+interface Decided extends DecidedFinish {
+  facts: Facts;
 }
 
 /**
@@ -53,60 +66,68 @@ interface Facts {
  * Refuses with LEASE_LOST, RESULT_CONFLICT, and LOG_BEHIND while log bytes are missing.
  */
 export async function finishStep(sql: Sql, worker: WorkerCaller, finish: FinishedAttempt): Promise<Finish | undefined> {
-  const [facts] = await sql<Facts[]>`
-    SELECT a.id AS "attemptId", a.step_id AS "stepId", a.build_id AS "buildId", a.session_id AS "sessionId",
-      a.finished_at IS NULL AND s.lease_id = a.lease_id AS live, a.result_id AS "resultId", a.worker_id AS "workerId",
-      a.log_end AS "logEnd", a.prepare_end AS "prepareEnd", s.cancel_requested_at IS NOT NULL AS "cancelRequested",
-      b.cancel_reason AS "cancelReason", s.errors, s.spec
+  const [settled] = await finishSteps(sql, [{ worker, finish }]);
+  if (settled?.status === "fulfilled") return settled.value;
+  throw settled?.reason;
+}
+
+/** The same for several attempts at once, in two statements; each is answered by itself, in their order. */
+export async function finishSteps(sql: Sql, told: ToldFinish[]): Promise<PromiseSettledResult<Finish | undefined>[]> {
+  const facts = new Map((await readFacts(sql, told)).map((row) => [row.leaseId, row]));
+  const answers = new Map<ToldFinish, PromiseSettledResult<Finish | undefined>>();
+  const decided = new Map<string, Decided>();
+  const again: ToldFinish[] = [];
+  for (const one of told) {
+    try {
+      if (decided.has(one.finish.leaseId)) again.push(one);
+      else {
+        const mine = decide(one, facts.get(one.finish.leaseId));
+        if (mine) decided.set(one.finish.leaseId, mine);
+        else answers.set(one, { status: "fulfilled", value: undefined });
+      }
+    } catch (reason) {
+      answers.set(one, { status: "rejected", reason });
+    }
+  }
+  const rows = new Map((await recordFinishes(sql, [...decided.values()])).map(({ leaseId, ...row }) => [leaseId, row]));
+  // What was told twice at once meets its own first telling.
+  const later = again.length > 0 ? await finishSteps(sql, again) : [];
+  return told.map((one) => {
+    const known = again.includes(one) ? later[again.indexOf(one)] : answers.get(one);
+    if (known) return known;
+    const { leaseId } = one.finish;
+    const [mine, row] = [decided.get(leaseId), rows.get(leaseId)];
+    // Between reading and writing somebody else ended it.
+    if (!mine || !row) return { status: "rejected", reason: leaseLost(leaseId) };
+    return { status: "fulfilled", value: { ...mine.facts, ...row, decision: mine.decision } };
+  });
+}
+
+function readFacts(sql: Sql, told: ToldFinish[]) {
+  const failed = told.filter(({ finish }) => finish.failedEntry > 0).map(({ finish }) => finish.leaseId);
+  return sql<Facts[]>`
+    SELECT a.lease_id AS "leaseId", a.id AS "attemptId", a.step_id AS "stepId", a.build_id AS "buildId",
+      a.session_id AS "sessionId", a.finished_at IS NULL AND s.lease_id = a.lease_id AS live,
+      a.result_id AS "resultId", a.worker_id AS "workerId", a.log_end AS "logEnd", a.prepare_end AS "prepareEnd",
+      s.cancel_requested_at IS NOT NULL AS "cancelRequested", b.cancel_reason AS "cancelReason", s.errors,
+      CASE WHEN a.lease_id = ANY(${failed}::uuid[]) THEN s.spec END AS spec
     FROM attempts a JOIN steps s ON s.id = a.step_id JOIN builds b ON b.id = a.build_id
-    WHERE a.lease_id = ${finish.leaseId}`;
+    WHERE a.lease_id = ANY(${told.map(({ finish }) => finish.leaseId)}::uuid[])`;
+}
+
+/** What the end means; undefined when it is known already. */
+function decide({ worker, finish }: ToldFinish, facts: Facts | undefined): Decided | undefined {
   if (!facts || facts.workerId !== worker.workerId) throw leaseLost(finish.leaseId);
   if (facts.resultId === finish.resultId) return undefined;
   if (facts.resultId !== null) throw resultConflict(finish.leaseId);
   if (!facts.live) throw leaseLost(finish.leaseId);
   refuseWhileBehind("step", finish.finalOffset, facts.logEnd);
   refuseWhileBehind("prepare", finish.finalPrepareOffset, facts.prepareEnd);
-  const decision = decideEnd(finish.end, {
-    cancelRequested: facts.cancelRequested,
-    cancelReason: facts.cancelReason,
-    errors: facts.errors,
-    failedEntry: finish.failedEntry,
-    entries: fromBinary(StepSchema, facts.spec).run.length,
-  });
-  const [row] = await record(sql, finish, decision);
-  // Between reading and writing somebody else ended it.
-  if (!row) throw leaseLost(finish.leaseId);
-  return { ...facts, ...row, decision };
-}
-
-function record(sql: Sql, finish: FinishedAttempt, decision: EndDecision) {
-  const exitCode = finish.end.kind === "exited" ? finish.end.code : null;
-  const over = decision.step !== "queued";
-  return sql<{ orgId: string; pool: string; seconds: number | undefined }[]>`
-    WITH step AS (
-      UPDATE steps SET state = ${decision.step}, lease_id = NULL, session_id = NULL, exit_code = ${exitCode},
-        reason = ${decision.reason}, cause = ${decision.cause}, errors = errors + ${decision.error ? 1 : 0},
-        started_at = CASE WHEN ${over} THEN coalesce(started_at, clock_timestamp()) END,
-        queued_at = CASE WHEN ${over} THEN queued_at ELSE clock_timestamp() END,
-        finished_at = CASE WHEN ${over} THEN clock_timestamp() END
-      WHERE lease_id = ${finish.leaseId} AND state IN ('leased', 'running', 'finishing')
-      RETURNING id, org_id, shape_id, started_at, finished_at),
-    attempt AS (
-      UPDATE attempts SET state = ${decision.attempt}, result_id = ${finish.resultId}, exit_code = ${exitCode},
-        signal = ${finish.end.kind === "signalled" ? finish.end.signal : ""},
-        out_of_memory = ${finish.end.kind === "outOfMemory"}, failed_entry = ${finish.failedEntry},
-        reason = ${decision.reason}, cause = ${decision.cause},
-        started_at = coalesce(attempts.started_at, ${finish.startedAt ?? null}), finished_at = clock_timestamp(),
-        log_final = ${finish.finalOffset}, log_sha256 = ${finish.logSha256.length > 0 ? Buffer.from(finish.logSha256) : null},
-        log_dropped = ${finish.droppedLogBytes}
-      FROM step WHERE attempts.lease_id = ${finish.leaseId}
-      RETURNING attempts.id),
-    again AS (
-      -- In front: it has waited already.
-      INSERT INTO queue (step_id, shape_id, order_key) OVERRIDING SYSTEM VALUE
-      SELECT id, shape_id, 0 FROM step WHERE ${!over})
-    SELECT step.org_id AS "orgId", h.pool, extract(epoch FROM step.finished_at - step.started_at)::float8 AS seconds
-    FROM step JOIN attempt ON true JOIN shapes h ON h.id = step.shape_id`;
+  const { cancelRequested, cancelReason, errors, spec } = facts;
+  const entries = spec ? fromBinary(StepSchema, spec).run.length : 0;
+  const { failedEntry } = finish;
+  const decision = decideEnd(finish.end, { cancelRequested, cancelReason, errors, failedEntry, entries });
+  return { finish, facts, decision };
 }
 
 function resultConflict(leaseId: string): Refusal {

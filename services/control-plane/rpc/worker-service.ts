@@ -8,23 +8,31 @@ import {
   StepStage,
   type WorkerService,
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { inBatches } from "../../process/in-batches.ts";
 import { badField } from "../../process/refusal.ts";
-import { advanceBuild } from "../builds/advance-build.ts";
+import { advanceEnded, type EndedStepOf } from "../builds/advance-ended.ts";
 import { workerCallerOf } from "../edge/context.ts";
 import { findErrorLine } from "../logs/find-error-line.ts";
 import type { AttemptEnd } from "../queue/decide-end.ts";
-import { type Finish, type FinishedAttempt, finishStep } from "../queue/finish-step.ts";
+import { type Finish, type FinishedAttempt, finishSteps, type ToldFinish } from "../queue/finish-step.ts";
 import { startStep } from "../queue/start-step.ts";
 import { attend } from "../workers/attend.ts";
 import { syncWorker } from "../workers/sync-worker.ts";
 import type { Attendance } from "../workers/worker-stream.ts";
 import { workerBytes } from "./worker-bytes.ts";
 
+// A batch is as large as what comes while another is under way; two, so that one works while the other commits.
+const BATCHES = { maxBatch: 100, atOnce: 2 };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** What workers may say. The same handlers serve any port; the worker port is the one that lets workers in. */
 export function workerService(attendance: Attendance): ServiceImpl<typeof WorkerService> {
   const { core } = attendance;
+  const finish = inBatches<ToldFinish, Finish | undefined>((told) => finishSteps(core.db.sql, told), BATCHES);
+  const advance = inBatches<EndedStepOf, undefined>(async (ended) => {
+    await advanceEnded(core, ended);
+    return ended.map(() => ({ status: "fulfilled", value: undefined }));
+  }, BATCHES);
   return {
     ...workerBytes(core),
     attend: (requests, context) => attend(attendance, workerCallerOf(context), requests, context.signal),
@@ -43,22 +51,26 @@ export function workerService(attendance: Attendance): ServiceImpl<typeof Worker
       return create(StartStepResponseSchema);
     },
     async finishStep(request, context) {
-      const finish = await finishStep(core.db.sql, workerCallerOf(context), decodeFinish(request));
-      if (finish) await followUp(attendance, request.leaseId, finish);
+      const ended = await finish({ worker: workerCallerOf(context), finish: decodeFinish(request) });
+      if (ended) await followUp(attendance, ended, advance);
       return create(FinishStepResponseSchema);
     },
   };
 }
 
 /** What a finish brings with it; every part of it is found again by upkeep when this replica dies here. */
-async function followUp({ core, dispatcher }: Attendance, leaseId: string, finish: Finish): Promise<void> {
+async function followUp(
+  { core, dispatcher }: Attendance,
+  finish: Finish,
+  advance: (ended: EndedStepOf) => Promise<undefined>,
+): Promise<void> {
   const { decision } = finish;
   core.hints.send("log", finish.attemptId);
-  if (!dispatcher.roster.ended(finish.sessionId, leaseId)) core.hints.send("session", finish.sessionId);
+  if (!dispatcher.roster.ended(finish.sessionId, finish.leaseId)) core.hints.send("session", finish.sessionId);
   if (decision.step === "queued") core.hints.send("queue", finish.pool);
   else {
     if (finish.seconds !== undefined) core.metrics.stepDuration.observe(finish.seconds);
-    await advanceBuild(core, finish.buildId, [finish.stepId]);
+    await advance(finish);
   }
   core.hints.send("events", finish.orgId);
   if (decision.attempt === "failure") {
