@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Offer, OfferSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { recoverAttemptLogs } from "./attempt-logs.ts";
-import type { Executor } from "./executor/executor.ts";
+import type { Executors } from "./executor/executor.ts";
 import { type AttemptEnd, type FinishParts, sealAttempt, tellResult } from "./finish-attempt.ts";
 import { type Hand, takeInHand } from "./hand.ts";
 import type { LeftAttempt } from "./journal/open-journal.ts";
@@ -9,25 +9,33 @@ import { discardFolder } from "./workspace/discard-folder.ts";
 
 export interface AdoptParts extends FinishParts {
   workDir: string;
-  executor: Executor;
+  executors: Executors;
+}
+
+/** Whether its commands outlived the worker that started them, and this one can go on with them. */
+export function goesOn({ executors }: Pick<AdoptParts, "executors">, { offer, finish, remembered }: LeftAttempt) {
+  const executor = executors.of(offer?.spec);
+  return offer !== undefined && !finish && executor?.adopt !== undefined && remembered["executor"] === executor.name;
 }
 
 /**
- * Ends what earlier lives of this worker left running. A pipe died with the worker that read it, so nothing of it
- * could go on; what it wrote until then is in the spool.
+ * Ends what earlier lives of this worker left running and can't go on: a pipe died with the worker that read it. What
+ * was written until then is in the spool.
  */
-export async function endLeftovers({ executor, log }: AdoptParts, left: LeftAttempt[]): Promise<void> {
-  for (const { leaseId, folders, remembered } of left) {
-    log.info({ leaseId }, "ending what an earlier life of this worker left");
-    await executor.endLeftovers({ leaseId, folders, remembered });
+export async function endLeftovers(parts: AdoptParts, left: LeftAttempt[]): Promise<void> {
+  for (const one of left) {
+    if (goesOn(parts, one)) continue;
+    const { leaseId, folders, remembered } = one;
+    parts.log.info({ leaseId }, "ending what an earlier life of this worker left");
+    for (const executor of parts.executors.every) await executor.endLeftovers({ leaseId, folders, remembered });
   }
 }
 
-/** The hand of an attempt that was left: only its log and its result remain to be told. */
-export function takeUp(left: LeftAttempt): Hand {
+/** The hand of an attempt that was left: its commands run on, or only its log and its result remain to be told. */
+export function takeUp(parts: AdoptParts, left: LeftAttempt): Hand {
   const offer: Offer = left.offer ?? create(OfferSchema, { leaseId: left.leaseId });
   const hand = takeInHand(offer);
-  hand.stage = "finishing";
+  hand.stage = goesOn(parts, left) ? "running" : "finishing";
   return hand;
 }
 
@@ -53,7 +61,8 @@ export async function adoptAttempt(parts: AdoptParts, hand: Hand, left: LeftAtte
   await discardFolder(workDir, folders.root);
 }
 
-function durableOffsets(hand: Hand): Promise<{ step: number; prepare: number }> {
+/** What the control plane has of the two logs, once it said so. Rejects when the hand is dropped before. */
+export function durableOffsets(hand: Hand): Promise<{ step: number; prepare: number }> {
   return new Promise((resolve, reject) => {
     hand.onTold = (step, prepare) => resolve({ step, prepare });
     hand.dropped.addEventListener("abort", () => reject(hand.dropped.reason), { once: true });

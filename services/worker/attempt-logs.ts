@@ -50,8 +50,8 @@ export async function recoverAttemptLogs(
   durable: { step: number; prepare: number },
 ): Promise<AttemptLogs> {
   const [step, prepare] = await Promise.all([
-    recoverSpool(join(folders.root, "step-log"), parts.budget),
-    recoverSpool(join(folders.root, "prepare-log"), parts.budget),
+    recoverSpool(join(folders.root, "step-log"), parts.budget, durable.step),
+    recoverSpool(join(folders.root, "prepare-log"), parts.budget, durable.prepare),
   ]);
   return logsOver(parts, hand, { step, prepare }, durable);
 }

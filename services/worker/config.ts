@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { Setting, Settings } from "../process/read-settings.ts";
 import { boolean, choice, integer, optionalPath, optionalText, path } from "../process/setting-kinds.ts";
 
-export const EXECUTOR_NAMES = ["process", "scripted"] as const;
+export const EXECUTOR_NAMES = ["process", "docker", "scripted"] as const;
 export type ExecutorName = (typeof EXECUTOR_NAMES)[number];
 
 /** Every setting of `ritmo worker`, in the order in which the documentation lists them. */
@@ -31,8 +31,20 @@ export const WORKER_SETTINGS = {
     { help: "How many steps run at once.", shownDefault: "one for each CPU" },
   ),
   executors: executors("RITMO_EXECUTORS", {
-    help: "How steps are run: process; scripted is for tests and benchmarks.",
+    help: "How steps are run: process; docker, where a container engine answers; scripted is for tests and benchmarks.",
   }),
+  registryCredentials: optionalPath("RITMO_REGISTRY_CREDENTIALS", {
+    help: "A file of mode 0600 with one `host user token` a line, for registries of container images.",
+  }),
+  imagePull: choice("RITMO_IMAGE_PULL", "missing", ["missing", "always"], {
+    help: "When a container image is pulled: when it is not here, or before each step, so that a moved tag is noticed.",
+  }),
+  engineSeconds: integer(
+    "RITMO_ENGINE_SECONDS",
+    60,
+    { min: 1, max: 3600 },
+    { help: "How long a container engine may be away or silent before its steps end as errors." },
+  ),
   workDir: path("RITMO_WORK_DIR", ".ritmo/worker", {
     help: "Where workspaces, mirrors of repositories, spooled logs and the journal are kept. One worker per folder.",
   }),
@@ -108,5 +120,5 @@ function executors(name: string, about: Described): Setting<ExecutorName[]> {
       if (!found) throw new Error(`${JSON.stringify(one)} is not one of ${EXECUTOR_NAMES.join(", ")}`);
       return found;
     });
-  return { name, fallback: ["process"], shownDefault: "process", parse, ...about };
+  return { name, fallback: ["process", "docker"], shownDefault: "process,docker", parse, ...about };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statfsSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, hostname, platform, totalmem } from "node:os";
 
 /** What a worker found out about where it runs. */
@@ -14,7 +14,7 @@ export interface Machine {
 }
 
 /** Looks at the machine, and at what the worker's control group leaves it of the machine. */
-export async function detectMachine(workDir: string): Promise<Machine> {
+export function detectMachine(workDir: string, containerEngine: string): Machine {
   const disk = statfsSync(workDir);
   return {
     hostname: hostname(),
@@ -23,7 +23,7 @@ export async function detectMachine(workDir: string): Promise<Machine> {
     cpus: Math.max(1, Math.min(availableParallelism(), Math.ceil(cpuQuota() ?? Number.POSITIVE_INFINITY))),
     memoryBytes: Math.min(totalmem(), memoryLimit() ?? Number.POSITIVE_INFINITY),
     diskBytes: disk.blocks * disk.bsize,
-    containerEngine: await detectContainerEngine(),
+    containerEngine,
   };
 }
 
@@ -52,19 +52,5 @@ function readNumbers(file: string): (number | undefined)[] {
       .map((word) => (/^-?\d+$/.test(word) ? Number(word) : undefined));
   } catch {
     return [];
-  }
-}
-
-const ENGINE_WITHIN_MS = 2_000;
-
-async function detectContainerEngine(): Promise<string> {
-  if (!process.env["DOCKER_HOST"] && !existsSync("/var/run/docker.sock") && platform() !== "win32") return "";
-  const { default: Docker } = await import("dockerode");
-  const docker = new Docker({ timeout: ENGINE_WITHIN_MS });
-  try {
-    const { Version } = await docker.version();
-    return `docker ${Version}`;
-  } catch {
-    return "";
   }
 }

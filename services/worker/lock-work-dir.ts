@@ -31,6 +31,11 @@ export async function lockWorkDir(workDir: string): Promise<AsyncDisposable> {
   }
 }
 
+/** Whether a worker lives in a work folder, this one or another's. */
+export async function livesInWorkDir(workDir: string): Promise<boolean> {
+  return (await livingHolder(join(workDir, "worker.lock"))) !== undefined;
+}
+
 async function livingHolder(path: string): Promise<number | undefined> {
   try {
     const { pid, startTicks } = JSON.parse(await readFile(path, "utf8")) as { pid: number; startTicks: number };

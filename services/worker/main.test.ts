@@ -160,7 +160,7 @@ test("a token that nobody knows, and a worker that was replaced, end with one li
 test("settings that are wrong are all told at once, with 2", async () => {
   const worker = runProcess(
     "worker/main.ts",
-    { RITMO_SLOTS: "0", RITMO_LABELS: "gpu", RITMO_EXECUTORS: "docker", RITMO_CONTROL_PLANE: "nowhere" },
+    { RITMO_SLOTS: "0", RITMO_LABELS: "gpu", RITMO_EXECUTORS: "magic", RITMO_CONTROL_PLANE: "nowhere" },
     [],
   );
   expect(await worker.ended).toBe(2);

@@ -1,14 +1,12 @@
-import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { HelloSchema, type Offer, type Welcome } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import type { Logger } from "../process/logger.ts";
 import { VERSION } from "../process/version.ts";
 import { sleep } from "../process/wait.ts";
-import { type AdoptParts, adoptAttempt, endLeftovers, takeUp } from "./adopt-attempts.ts";
+import { type AdoptParts, adoptAttempt, endLeftovers, goesOn, takeUp } from "./adopt-attempts.ts";
 import type { WorkerConfig } from "./config.ts";
 import { detectMachine } from "./detect-machine.ts";
-import { processExecutor } from "./executor/process/process-executor.ts";
-import { scriptedExecutor } from "./executor/scripted/scripted-executor.ts";
+import { openExecutors } from "./executor/open-executors.ts";
 import { machineEnv } from "./executor/step-env.ts";
 import { openJournal } from "./journal/open-journal.ts";
 import { keepLink, type Link, type LinkEnd } from "./link/keep-link.ts";
@@ -47,7 +45,8 @@ export async function openWorker(
 ): Promise<RunningWorker> {
   const { workDir } = config;
   const lock = await lockWorkDir(workDir);
-  const machine = await detectMachine(workDir);
+  const { executors, names, engine } = await openExecutors(config, env, log);
+  const machine = detectMachine(workDir, engine);
   const journal = await openJournal(workDir);
   const mirrors = openMirrors(workDir);
   const lines = openLines(config.controlPlanes, config.token, {
@@ -56,9 +55,6 @@ export async function openWorker(
     key: config.tlsKey,
   });
   const lease = leaseClock();
-  const executor = config.executors.includes("scripted")
-    ? scriptedExecutor()
-    : processExecutor({ pipesDir: join(workDir, "pipes"), log });
   let link: Link | undefined;
   const parts: RunParts & AdoptParts = {
     ...config,
@@ -67,7 +63,7 @@ export async function openWorker(
     lease,
     journal,
     mirrors,
-    executor,
+    executors,
     machine: machineEnv(env),
     budget: spoolBudget(config.spoolMaxBytes),
     diskFullMs: config.diskFullSeconds * 1000,
@@ -80,8 +76,8 @@ export async function openWorker(
   const left = await journal.leftovers();
   await endLeftovers(parts, left);
   for (const one of left) {
-    const hand = takeUp(one);
-    slots.adopt(hand, adoptAttempt(parts, hand, one));
+    const hand = takeUp(parts, one);
+    slots.adopt(hand, goesOn(parts, one) ? runAttempt(parts, hand, one) : adoptAttempt(parts, hand, one));
   }
 
   const hello = async () =>
@@ -91,7 +87,7 @@ export async function openWorker(
       machine: { ...machine, memoryBytes: BigInt(machine.memoryBytes), diskBytes: BigInt(machine.diskBytes) },
       labels: config.labels.map(({ key, value }) => ({ key, value })),
       slots: config.slots,
-      executors: config.executors,
+      executors: names,
       version: VERSION,
       ...(await slots.state()),
     });
@@ -147,6 +143,7 @@ export async function openWorker(
     slots.dropAll(end.message);
     await slots.idle();
     await sleep(0);
+    for (const executor of executors.every) await executor.close?.();
     lines.close();
     await Promise.race([emptyTrash(workDir), sleep(CLOSE_WITHIN_MS)]);
     await lock[Symbol.asyncDispose]();
@@ -161,6 +158,7 @@ export async function openWorker(
   };
 
   function refuses({ spec }: Offer): string | undefined {
-    return spec?.image ? "this worker runs no containers" : undefined;
+    if (executors.of(spec)) return undefined;
+    return spec?.image ? "this worker runs no containers" : "this worker runs only containers";
   }
 }

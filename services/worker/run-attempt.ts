@@ -1,14 +1,13 @@
-import { create } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
-import { StartStepRequestSchema, StepStage, WorkerService } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { StepStage } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
+import { durableOffsets } from "./adopt-attempts.ts";
 import { shipArtifacts } from "./artifacts/ship-artifacts.ts";
-import { type AttemptLogs, openAttemptLogs } from "./attempt-logs.ts";
-import { BrokenStep, type Executor, type RunEnd } from "./executor/executor.ts";
-import { type MachineEnv, stepEnv } from "./executor/step-env.ts";
+import { type AttemptLogs, openAttemptLogs, recoverAttemptLogs } from "./attempt-logs.ts";
+import { executeStep, type Left, tellStage } from "./execute-step.ts";
+import { BrokenStep, type Executors, type RunEnd } from "./executor/executor.ts";
+import type { MachineEnv } from "./executor/step-env.ts";
 import { type AttemptEnd, type FinishParts, sealAttempt, tellResult } from "./finish-attempt.ts";
 import { endingOf, GRACE_MS, type Hand } from "./hand.ts";
-import { ask, CallRefused } from "./link/ask.ts";
-import { timestamp } from "./log/pack-chunk.ts";
 import { DiskFull } from "./log/write-behind.ts";
 import { discardFolder } from "./workspace/discard-folder.ts";
 import { type Folders, foldersOf, makeFolders } from "./workspace/make-folders.ts";
@@ -16,21 +15,25 @@ import { type PrepareParts, prepareWorkspace } from "./workspace/prepare-workspa
 
 export interface RunParts extends FinishParts, PrepareParts {
   workDir: string;
-  executor: Executor;
+  executors: Executors;
   machine: MachineEnv;
 }
 
 /**
  * The life of an attempt, from the offer that was accepted to the result that was told. Whatever goes wrong on the
  * way is told as its end; only an attempt whose lease is lost ends without a word. Never rejects.
+ *
+ * With `left` it is one whose commands an earlier life of this worker started and that still run: its log goes on
+ * where the spool ends, once the control plane has said how far it has come there.
  */
-export async function runAttempt(parts: RunParts, hand: Hand): Promise<void> {
+export async function runAttempt(parts: RunParts, hand: Hand, left?: Left): Promise<void> {
   const { workDir, log } = parts;
   const { leaseId } = hand;
   const folders = foldersOf(workDir, leaseId);
-  const logs = await openAttemptLogs(parts, hand, folders);
+  const logs = left ? await recoverLogs(parts, hand, folders, left) : await openAttemptLogs(parts, hand, folders);
+  if (!logs) return discardFolder(workDir, folders.root);
   try {
-    const end = await work(parts, hand, folders, logs);
+    const end = await work(parts, hand, folders, logs, left);
     hand.dropped.throwIfAborted();
     await tellResult(parts, hand, logs, await sealAttempt(parts, hand, folders, logs, end));
   } catch (reason) {
@@ -44,20 +47,28 @@ export async function runAttempt(parts: RunParts, hand: Hand): Promise<void> {
 }
 
 /** Prepares, runs and delivers; answers how it ended, whatever happened. */
-async function work(parts: RunParts, hand: Hand, folders: Folders, logs: AttemptLogs): Promise<AttemptEnd> {
-  const startedAtMs = Date.now();
-  const limit = startLimit(hand);
+async function work(
+  parts: RunParts,
+  hand: Hand,
+  folders: Folders,
+  logs: AttemptLogs,
+  left: Left | undefined,
+): Promise<AttemptEnd> {
+  const startedAtMs = Number(left?.remembered["startedAtMs"] ?? Date.now());
+  const limit = startLimit(hand, startedAtMs);
+  // What an earlier life sent can't be digested any more.
+  const logIsWhole = left === undefined;
   let run: RunEnd | undefined;
   try {
-    await prepare(parts, hand, folders, logs);
-    run = await execute(parts, hand, folders, logs);
+    if (!left) await prepare(parts, hand, folders, logs);
+    run = await executeStep(parts, hand, { folders, logs, startedAtMs, left });
     clearTimeout(limit);
     const ended = endOfRun(run, hand, logs);
     if (keepsArtifacts(ended)) await deliver(parts, hand, folders, logs, run);
-    return { ...run, ...endOfRun(run, hand, logs), logIsWhole: true };
+    return { ...run, ...endOfRun(run, hand, logs), logIsWhole };
   } catch (reason) {
     const times = run ?? { startedAtMs, endedAtMs: Date.now(), failedEntry: 0 };
-    return { ...times, end: endOfFailure(reason, hand, logs), logIsWhole: true };
+    return { ...times, end: endOfFailure(reason, hand, logs), logIsWhole };
   } finally {
     clearTimeout(limit);
   }
@@ -66,46 +77,33 @@ async function work(parts: RunParts, hand: Hand, folders: Folders, logs: Attempt
 // A timer of Node holds 31 bits of milliseconds.
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-function startLimit(hand: Hand): NodeJS.Timeout | undefined {
+function startLimit(hand: Hand, startedAtMs: number): NodeJS.Timeout | undefined {
   const { timeout } = hand.offer.spec ?? {};
   const limitMs = timeout ? durationMs(timeout) : 0;
   if (limitMs <= 0) return undefined;
-  return setTimeout(() => hand.end({ kind: "timed out", limitMs, graceMs: GRACE_MS }), Math.min(limitMs, MAX_TIMER_MS));
+  const leftMs = Math.max(0, startedAtMs + limitMs - Date.now());
+  return setTimeout(() => hand.end({ kind: "timed out", limitMs, graceMs: GRACE_MS }), Math.min(leftMs, MAX_TIMER_MS));
+}
+
+/** Undefined when the lease is lost meanwhile; then what still ran is ended. */
+async function recoverLogs(
+  parts: RunParts,
+  hand: Hand,
+  folders: Folders,
+  left: Left,
+): Promise<AttemptLogs | undefined> {
+  try {
+    return await recoverAttemptLogs(parts, hand, folders, await durableOffsets(hand));
+  } catch (reason) {
+    parts.log.warn({ leaseId: hand.leaseId, reason: messageOf(reason) }, "an attempt was dropped");
+    await parts.executors.of(hand.offer.spec)?.endLeftovers({ ...left, leaseId: hand.leaseId, folders });
+    return undefined;
+  }
 }
 
 async function prepare(parts: RunParts, hand: Hand, folders: Folders, logs: AttemptLogs): Promise<void> {
   await makeFolders(folders);
   await Promise.all([parts.journal.keepOffer(folders, hand.offer), prepareWorkspace(parts, hand, folders, logs)]);
-}
-
-/** Runs the commands until nothing of them is left. */
-async function execute(parts: RunParts, hand: Hand, folders: Folders, logs: AttemptLogs): Promise<RunEnd> {
-  const { leaseId, offer } = hand;
-  hand.ending.throwIfAborted();
-  const env = stepEnv(offer, folders, parts.machine);
-  const { run = [], shell = "" } = offer.spec ?? {};
-  const running = await parts.executor.start({ leaseId, run, shell, env, folders, log: logs.step });
-  hand.stage = "running";
-  tellStage(parts, hand, StepStage.RUNNING);
-  const stop = () => running.stop(endingOf(hand)?.graceMs ?? GRACE_MS);
-  const giveUp = () => running.stop(GRACE_MS);
-  logs.step.failure.addEventListener("abort", giveUp, { once: true });
-  hand.ending.addEventListener("abort", stop, { once: true });
-  if (hand.ending.aborted) stop();
-  try {
-    await parts.journal.keepRunning(folders, running.remember);
-  } catch (reason) {
-    parts.log.warn({ leaseId, reason: messageOf(reason) }, "the journal could not be written");
-  }
-  return running.ended;
-}
-
-/** Tells the stage without waiting: it is for people, and the commands run on meanwhile. */
-function tellStage(parts: RunParts, hand: Hand, stage: StepStage): void {
-  const request = create(StartStepRequestSchema, { leaseId: hand.leaseId, at: timestamp(Date.now()), stage });
-  ask({ ...parts, signal: hand.dropped }, WorkerService.method.startStep, request).catch((failure: unknown) => {
-    if (failure instanceof CallRefused && failure.refused.reason === "LEASE_LOST") hand.drop("the lease is lost");
-  });
 }
 
 /** Brings the artifacts away. One that can't be delivered breaks a run that was good, and is only told otherwise. */
@@ -132,6 +130,7 @@ function endOfRun(run: RunEnd, hand: Hand, logs: AttemptLogs): Pick<AttemptEnd, 
   const { how } = run;
   if (how.kind === "signalled") return { end: { case: "signalled", value: { signal: how.signal } } };
   if (how.kind === "out of memory") return { end: { case: "outOfMemory", value: {} } };
+  if (how.kind === "broken") return { end: broken(how.reason, how.message, how.authorFault) };
   return { end: { case: "exited", value: { code: how.code } } };
 }
 

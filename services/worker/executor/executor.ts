@@ -1,5 +1,6 @@
 import type { AttemptLog } from "../log/attempt-log.ts";
 import type { Folders } from "../workspace/make-folders.ts";
+import type { MachineEnv } from "./step-env.ts";
 
 /**
  * An executor runs the commands of one attempt somewhere: in a process, a container, a virtual machine.
@@ -13,22 +14,47 @@ import type { Folders } from "../workspace/make-folders.ts";
  * 4. `ended` resolves when nothing of them runs any more and every byte they wrote is in the log. An exit code that
  *    is not 0 is an end like any other; `ended` never rejects.
  * 5. After a crash of the worker `endLeftovers` ends what an earlier life started for a lease, from what the journal
- *    remembers of it.
+ *    remembers of it. An executor whose commands outlive the worker has `adopt` as well, and goes on with them.
  */
 export interface Executor {
   readonly name: string;
   start(work: Work): Promise<Running>;
   endLeftovers(left: Leftover): Promise<void>;
+  /** Where the commands find the folders, and what surrounds them, when that is not as on this machine. */
+  inside?(folders: Folders): { folders: Folders; machine: MachineEnv };
+  /**
+   * Goes on with what an earlier life started; `taken` is how much of its output is in the log already. Undefined when
+   * it is not there any more.
+   */
+  adopt?(left: Leftover, work: Work & { taken: number }): Promise<Running | undefined>;
+  /** Lets go of what it has open, once nothing of it runs. */
+  close?(): Promise<void>;
+}
+
+/** The executors of a worker, by what a step asks for. */
+export interface Executors {
+  /** Undefined when this worker has none for it. */
+  of(step: { image: string } | undefined): Executor | undefined;
+  readonly every: readonly Executor[];
 }
 
 export interface Work {
   leaseId: string;
+  attemptId: string;
   run: string[];
+  /** The container image; empty for a process. */
+  image: string;
+  /** 0 reserves nothing. */
+  resources: { cpuMillis: number; memoryBytes: number };
   /** Empty: the executor's own choice. */
   shell: string;
   env: Record<string, string>;
   folders: Folders;
   log: AttemptLog;
+  /** Adds a line to the log of the preparation. */
+  tell(line: string): void;
+  /** Aborts when the attempt is ended; what prepares the commands stops then. */
+  signal: AbortSignal;
 }
 
 export interface Running {
@@ -39,7 +65,11 @@ export interface Running {
 }
 
 export interface RunEnd {
-  how: { kind: "exited"; code: number } | { kind: "signalled"; signal: string } | { kind: "out of memory" };
+  how:
+    | { kind: "exited"; code: number }
+    | { kind: "signalled"; signal: string }
+    | { kind: "out of memory" }
+    | { kind: "broken"; reason: string; message: string; authorFault: boolean };
   startedAtMs: number;
   endedAtMs: number;
   /** The entry of `run` that failed, from 1; 0 when none did or it is not known. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Offer } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import type { Folders } from "../workspace/make-folders.ts";
 
-/** What a step may have of the worker's own environment: where programs are, and how text is written here. */
+/** What a step may have of the worker's own environment: where programs are, and how text is written. Empty: unset. */
 export interface MachineEnv {
   path: string;
   lang: string;
@@ -22,8 +22,8 @@ export function stepEnv(offer: Offer, folders: Folders, machine: MachineEnv): Re
   const { build, source, spec } = offer;
   const own = Object.fromEntries((spec?.env ?? []).map(({ name, value }) => [name, value]));
   return {
-    PATH: machine.path,
-    LANG: machine.lang,
+    ...(machine.path && { PATH: machine.path }),
+    ...(machine.lang && { LANG: machine.lang }),
     HOME: folders.home,
     TMPDIR: folders.tmp,
     CI: "true",

@@ -47,14 +47,14 @@ export class Spool {
   #growing: Segment | undefined;
   #reading: { path: string; file: FileHandle } | undefined;
 
-  /** A new spool, or one with what an earlier life left; a folder is made when the first bytes come. */
-  constructor(folder: string, budget: SpoolBudget, found: FoundSegment[] = []) {
+  /** A new spool, or one with what an earlier life left, else from an offset; its folder is made with the first bytes. */
+  constructor(folder: string, budget: SpoolBudget, found: FoundSegment[] = [], from = 0) {
     const [first] = found;
     this.#folder = folder;
     this.#budget = budget;
     this.#segments = found;
-    this.#start = { segment: first?.number ?? 0, filePosition: 0, offset: first?.firstOffset ?? 0 };
-    this.#end = found.at(-1)?.endOffset ?? 0;
+    this.#start = { segment: first?.number ?? 0, filePosition: 0, offset: first?.firstOffset ?? from };
+    this.#end = found.at(-1)?.endOffset ?? from;
     this.#nextNumber = (found.at(-1)?.number ?? -1) + 1;
     for (const segment of found) budget.usedBytes += segment.fileBytes;
   }
@@ -175,9 +175,13 @@ export class Spool {
   }
 }
 
-/** The spool that an earlier life of this worker left in a folder; a torn end is cut off. */
-export async function recoverSpool(folder: string, budget: SpoolBudget): Promise<Spool> {
-  return new Spool(folder, budget, await findSegments(folder));
+/**
+ * The spool that an earlier life of this worker left in a folder; a torn end is cut off. Where it has less than what is
+ * `durable` already, it goes on from there.
+ */
+export async function recoverSpool(folder: string, budget: SpoolBudget, durable = 0): Promise<Spool> {
+  const found = await findSegments(folder);
+  return new Spool(folder, budget, (found.at(-1)?.endOffset ?? 0) < durable ? [] : found, durable);
 }
 
 function endOf(records: LogRecord[], before: number): number {
