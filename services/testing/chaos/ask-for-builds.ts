@@ -75,7 +75,7 @@ async function untilOver(ritmo: Ritmo, name: string, signal?: AbortSignal): Prom
   }
 }
 
-const MAY_PASS = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted, Code.Unknown]);
+const MAY_PASS = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted]);
 
 /** Repeats a call while nobody is there to answer; anything else than that is a fault of Ritmo's and is thrown. */
 async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
@@ -84,8 +84,10 @@ async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
       return await call();
     } catch (reason) {
       const nobody = reason instanceof Error && reason.message === "no control plane is alive";
-      const { code } = ConnectError.from(reason);
-      if ((!nobody && !MAY_PASS.has(code)) || Date.now() > until) throw reason;
+      // With a cause it is the connection that broke, and not an answer.
+      const { code, cause } = ConnectError.from(reason);
+      const mayPass = nobody || cause !== undefined || MAY_PASS.has(code);
+      if (!mayPass || Date.now() > until) throw reason;
     }
   }
 }

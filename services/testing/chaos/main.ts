@@ -12,10 +12,11 @@ async function main(): Promise<void> {
   if (!Number.isSafeInteger(seed) || !(seconds > 0))
     throw new Error("--seed takes a whole number, --minutes a positive one");
   process.stdout.write(`seed ${seed}, ${seconds} s\n`);
-  const { faults, builds, attempts, states, violations } = await runChaos({ seed, seconds });
+  const { faults, builds, attempts, states, longestPlanSeconds, violations } = await runChaos({ seed, seconds });
   for (const { atMs, what } of faults) process.stdout.write(`${(atMs / 1000).toFixed(1).padStart(7)} s  ${what}\n`);
   const ended = Object.entries(states).map(([state, count]) => `${count} ${state}`);
   process.stdout.write(`${builds} builds (${ended.join(", ")}), ${attempts} attempts, ${faults.length} faults\n`);
+  process.stdout.write(`the longest wait for a plan: ${longestPlanSeconds.toFixed(1)} s\n`);
   for (const { invariant, about, what } of violations) process.stdout.write(`BROKEN ${invariant}  ${about}: ${what}\n`);
   process.stdout.write(
     violations.length === 0 ? "every promise was kept\n" : `${violations.length} broken; --seed ${seed}\n`,

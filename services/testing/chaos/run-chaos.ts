@@ -12,6 +12,8 @@ export interface ChaosReport {
   attempts: number;
   /** How many builds ended in which state. */
   states: Record<string, number>;
+  /** The longest that a build waited for its plan. */
+  longestPlanSeconds: number;
   violations: Violation[];
 }
 
@@ -23,12 +25,19 @@ export async function runChaos({ seed, seconds }: { seed: number; seconds: numbe
   const random = seeded(seed);
   const jobs = Array.from({ length: JOBS }, (_, i) => `job-${i}`);
   for (const job of jobs) await world.ritmo.createJob(job, "", makePipeline(random, world.witnessFolder));
-  const over = AbortSignal.timeout(seconds * 1000);
-  const [asked, faults] = await Promise.all([
-    askForBuilds(world.ritmo, jobs, seeded(seed + 1), over),
-    stir(world.parts, seeded(seed + 2), over),
-  ]);
+  const failed = new AbortController();
+  const over = AbortSignal.any([AbortSignal.timeout(seconds * 1000), failed.signal]);
+  const stirring = stir(world.parts, seeded(seed + 2), over);
+  // Whatever happens, every part is back before the world ends.
+  const asked = await askForBuilds(world.ritmo, jobs, seeded(seed + 1), over).finally(() => {
+    failed.abort();
+    return stirring;
+  });
+  const faults = await stirring;
   const history = await collectHistory(world, asked);
+  const [plan] = await world.db.sql<[{ seconds: number }]>`
+    SELECT coalesce(max(extract(epoch FROM coalesce(started_at, finished_at) - created_at)), 0)::float8 AS seconds
+    FROM builds WHERE cancel_requested_at IS NULL`;
   return {
     faults,
     builds: history.builds.length,
@@ -36,6 +45,7 @@ export async function runChaos({ seed, seconds }: { seed: number; seconds: numbe
     states: Object.fromEntries(
       [...Map.groupBy(history.builds, ({ state }) => state)].map(([state, of]) => [state, of.length]),
     ),
+    longestPlanSeconds: plan.seconds,
     violations: checkHistory(history),
   };
 }
