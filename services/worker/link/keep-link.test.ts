@@ -114,16 +114,18 @@ test("Move opens a stream elsewhere before it closes this one; steps do not noti
   await using s = await scene();
   const attempt = s.peer.offer(s.untilGo);
   await expect.poll(() => attempt.step.toString()).toBe("up\n");
-  s.peer.say({ case: "move", value: {} as never });
-  await expect.poll(() => s.peer.hellos.length).toBe(2);
-  expect(s.peer.hellos[1]?.held).toHaveLength(1);
-  await expect.poll(() => s.peer.attached()).toBe(true);
-  const reports = s.peer.reports.length;
-  await expect.poll(() => s.peer.reports.length).toBeGreaterThan(reports + 2);
+  for (let moves = 1; moves <= 5; moves++) {
+    s.peer.say({ case: "move", value: {} as never });
+    await expect.poll(() => s.peer.hellos.length).toBe(1 + moves);
+    expect(s.peer.hellos.at(-1)?.held).toHaveLength(1);
+    const reports = s.peer.reports.length;
+    await expect.poll(() => s.peer.reports.length).toBeGreaterThan(reports + 2);
+    expect(s.peer.attached()).toBe(true);
+  }
   writeFileSync(s.go, "");
   await s.peer.finished(attempt);
   expect(attempt.step.toString()).toBe("up\ndown\n");
-  expect(s.peer.hellos.length).toBe(2);
+  expect(s.peer.hellos.length).toBe(6);
 });
 
 test("streams that break at once are given up for single calls, which bring steps as well", async () => {
@@ -187,4 +189,17 @@ test("two workers can't have one folder", async () => {
   await using s = await scene();
   await expect(startWorker(s.peer, s.workDir)).rejects.toThrow(/is in use by the worker with process id/);
   expect(readFileSync(join(s.workDir, "worker.lock"), "utf8")).toContain(String(process.pid));
+});
+
+test("told to leave while it reconnects, it leaves", async () => {
+  await using s = await scene();
+  for (let round = 0; round < 3; round++) {
+    s.peer.breakStreams();
+    await expect.poll(() => s.peer.attached()).toBe(false);
+    await expect.poll(() => s.peer.attached()).toBe(true);
+  }
+  s.peer.breakStreams();
+  await expect.poll(() => s.peer.attached()).toBe(false);
+  s.worker.drain();
+  expect((await s.worker.over).reason).toBe("closed");
 });

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { status } from "@grpc/grpc-js";
 import {
   type AttendResponse,
   type Hello,
@@ -18,7 +17,7 @@ import { sleep } from "../../process/wait.ts";
 import { type Attendance, attend } from "./attend.ts";
 import type { LeaseClock } from "./lease-clock.ts";
 import type { LineKeeper, Lines } from "./open-lines.ts";
-import { readRefusal } from "./read-refusal.ts";
+import { readEnd } from "./read-end.ts";
 import { syncUntil } from "./sync.ts";
 
 /** What the worker does about what it hears. */
@@ -37,6 +36,12 @@ export interface LinkEvents {
   sessionGone(): void;
 }
 
+/** Why a worker's link ended for good. */
+export interface LinkEnd {
+  reason: "closed" | "replaced" | "unauthenticated" | "upgrade-required";
+  message: string;
+}
+
 export interface Link {
   /** What the control plane allows. */
   limits(): Limits;
@@ -46,8 +51,6 @@ export interface Link {
   readonly over: Promise<LinkEnd>;
   close(): void;
 }
-
-export type LinkEnd = { reason: "closed" | "replaced" | "unauthenticated" | "upgrade-required"; message: string };
 
 export interface LinkParts {
   lines: LineKeeper;
@@ -61,164 +64,195 @@ const RETRY_CAP_MS = 15_000;
 // A stream that lived shorter is counted as broken by the network rather than by a control plane that stopped.
 const SHORT_LIFE_MS = 10_000;
 const BREAKS_BEFORE_SYNC = 4;
+const MIN_REPORT_EVERY_MS = 100;
+const MIN_PATIENCE_MS = 1_000;
 
 /**
  * Keeps a stream to the control plane: says Hello, reports, hears orders, and comes back with jitter when the stream
  * breaks. When streams break again and again it reports by single calls for a while.
  */
-export function keepLink({ lines, lease, log }: LinkParts, events: LinkEvents): Link {
-  const closing = new AbortController();
-  const over = Promise.withResolvers<LinkEnd>();
-  let limits = create(LimitsSchema, {});
-  let current: Attendance | undefined;
-  let reportEveryMs = 5_000;
-  let leaseTtlMs = 20_000;
-  let seq = 0n;
-  let timer: NodeJS.Timeout | undefined;
+export function keepLink(parts: LinkParts, events: LinkEvents): Link {
+  return new KeptLink(parts, events);
+}
 
-  const welcome = (answer: Welcome, sentAtMs: number, fresh: boolean) => {
-    limits = answer.limits ?? limits;
-    if (answer.leaseTtl) leaseTtlMs = durationMs(answer.leaseTtl);
-    if (answer.reportEvery) reportEveryMs = Math.max(100, durationMs(answer.reportEvery));
-    events.session(answer, fresh);
-    events.verdicts(answer.verdicts);
-    lease.renewed(sentAtMs, leaseTtlMs);
-  };
-  const order = (message: AttendResponse["message"], sentAtMs: number | undefined, from: Attendance) => {
-    switch (message.case) {
-      case "renewed":
-        events.verdicts(message.value.verdicts);
-        if (sentAtMs !== undefined) lease.renewed(sentAtMs, leaseTtlMs);
-        break;
-      case "offer": {
-        const answer = events.offer(message.value);
-        const { leaseId } = message.value;
-        from.say(
-          answer === true
-            ? { case: "accepted", value: { leaseId } as never }
-            : { case: "declined", value: { leaseId, reason: answer } as never },
-        );
-        break;
+class KeptLink implements Link {
+  readonly over: Promise<LinkEnd>;
+  readonly #lines: LineKeeper;
+  readonly #lease: LeaseClock;
+  readonly #log: Logger;
+  readonly #events: LinkEvents;
+  readonly #closing = new AbortController();
+  #limits = create(LimitsSchema, {});
+  #current: Attendance | undefined;
+  #reportEveryMs = 5_000;
+  #leaseTtlMs = 20_000;
+  #seq = 0n;
+  #timer: NodeJS.Timeout | undefined;
+  #moving: Promise<void> | undefined;
+
+  constructor({ lines, lease, log }: LinkParts, events: LinkEvents) {
+    this.#lines = lines;
+    this.#lease = lease;
+    this.#log = log;
+    this.#events = events;
+    this.over = this.#live();
+  }
+
+  limits(): Limits {
+    return this.#limits;
+  }
+
+  reportSoon(): void {
+    if (this.#current?.welcomed) void this.#beat();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    clearTimeout(this.#timer);
+    this.#current?.close();
+  }
+
+  async #live(): Promise<LinkEnd> {
+    let breaks = 0;
+    let tries = 0;
+    while (!this.#closing.signal.aborted) {
+      const startedAtMs = performance.now();
+      this.#current = await this.#open(this.#lines.now);
+      // Closed while Hello was made: there was no stream yet that could have been.
+      if (this.#closing.signal.aborted) this.#current.close();
+      const { reason, welcomed } = await this.#follow();
+      if (this.#closing.signal.aborted) break;
+      const end = readEnd(reason);
+      if (end === "session-gone") {
+        this.#events.sessionGone();
+        tries = 0;
+        continue;
       }
-      case "stop":
-        events.stop(message.value);
-        break;
-      case "drain":
-        events.drain(message.value.reason);
-        break;
-      case "resume":
-        events.resume();
-        break;
-      case "move":
-        void move();
-        break;
+      if (end) return end;
+      if (welcomed) tries = 0;
+      breaks = performance.now() - startedAtMs > SHORT_LIFE_MS ? 0 : breaks + 1;
+      this.#log.debug({ reason: String(reason), tries }, "the stream to the control plane broke");
+      if (breaks >= BREAKS_BEFORE_SYNC && welcomed) {
+        breaks = 0;
+        await this.#syncForAWhile();
+        continue;
+      }
+      await sleep(retryMs(tries++, Math.min(RETRY_CAP_MS, this.#leaseTtlMs * 0.75)), this.#closing.signal);
+      this.#lines.use(this.#lines.next());
     }
-  };
-  const makeReport = async (): Promise<Report> => {
-    const state = await events.report();
-    seq += 1n;
-    return create(ReportSchema, { ...state, seq });
-  };
-  const beat = async (): Promise<void> => {
-    clearTimeout(timer);
-    const report = await makeReport();
-    current?.report(report, Math.max(1_000, 2 * reportEveryMs));
-    clearTimeout(timer);
-    timer = setTimeout(() => void beat(), reportEveryMs);
-  };
-  const open = async (to: Lines): Promise<Attendance> => {
-    const hello = await events.hello();
+    return { reason: "closed", message: "the worker left" };
+  }
+
+  async #open(to: Lines): Promise<Attendance> {
+    const hello = await this.#events.hello();
     const stream: Attendance = attend(to.control, hello, {
-      welcome: (answer, sentAtMs) => welcome(answer, sentAtMs, answer.sessionId !== hello.sessionId),
-      order: (message, sentAtMs) => order(message, sentAtMs, stream),
+      welcome: (welcome, sentAtMs) => this.#welcome(welcome, sentAtMs, welcome.sessionId !== hello.sessionId),
+      order: (message, sentAtMs) => this.#order(message, sentAtMs, stream),
     });
     return stream;
-  };
+  }
+
+  /** Follows whichever stream is the current one, across moves, until it breaks. */
+  async #follow(): Promise<{ reason: unknown; welcomed: boolean }> {
+    for (;;) {
+      const stream = this.#current as Attendance;
+      await stream.settled();
+      if (stream.welcomed) void this.#beat();
+      const reason = await stream.over;
+      // A stream that is opened elsewhere supersedes this one, and this one may hear of it first.
+      await this.#moving;
+      if (stream !== this.#current) continue;
+      clearTimeout(this.#timer);
+      return { reason, welcomed: stream.welcomed };
+    }
+  }
+
+  #welcome(welcome: Welcome, sentAtMs: number, fresh: boolean): void {
+    this.#limits = welcome.limits ?? this.#limits;
+    if (welcome.leaseTtl) this.#leaseTtlMs = durationMs(welcome.leaseTtl);
+    if (welcome.reportEvery) this.#reportEveryMs = Math.max(MIN_REPORT_EVERY_MS, durationMs(welcome.reportEvery));
+    this.#events.session(welcome, fresh);
+    this.#events.verdicts(welcome.verdicts);
+    this.#lease.renewed(sentAtMs, this.#leaseTtlMs);
+  }
+
+  #order(message: AttendResponse["message"], sentAtMs: number | undefined, from: Attendance): void {
+    switch (message.case) {
+      case "renewed":
+        // First what is lost, then that the rest may be published again.
+        this.#events.verdicts(message.value.verdicts);
+        if (sentAtMs !== undefined) this.#lease.renewed(sentAtMs, this.#leaseTtlMs);
+        break;
+      case "offer":
+        this.#answerOffer(message.value, from);
+        break;
+      case "stop":
+        this.#events.stop(message.value);
+        break;
+      case "drain":
+        this.#events.drain(message.value.reason);
+        break;
+      case "resume":
+        this.#events.resume();
+        break;
+      case "move":
+        this.#moving ??= this.#move().finally(() => {
+          this.#moving = undefined;
+        });
+        break;
+    }
+  }
+
+  #answerOffer(offer: Offer, from: Attendance): void {
+    const { leaseId } = offer;
+    const answer = this.#events.offer(offer);
+    if (answer === true) from.say({ case: "accepted", value: { leaseId } as never });
+    else from.say({ case: "declined", value: { leaseId, reason: answer } as never });
+  }
 
   // Make before break: the old stream goes on until the new one is welcome.
-  async function move(): Promise<void> {
-    const to = lines.next();
-    const before = current;
-    const stream = await open(to);
+  async #move(): Promise<void> {
+    const to = this.#lines.next();
+    const before = this.#current;
+    const stream = await this.#open(to);
     await stream.settled();
-    if (!stream.welcomed || current !== before) {
+    if (!stream.welcomed || this.#current !== before || this.#closing.signal.aborted) {
       stream.close();
       to.control.close();
       to.bytes.close();
       return;
     }
-    log.info({ to: to.target }, "moved to another control plane");
-    current = stream;
+    this.#log.info({ to: to.target }, "moved to another control plane");
+    this.#current = stream;
     before?.close();
-    lines.use(to);
+    this.#lines.use(to);
   }
 
-  async function life(): Promise<LinkEnd> {
-    let breaks = 0;
-    let tries = 0;
-    while (!closing.signal.aborted) {
-      const startedAtMs = performance.now();
-      current = await open(lines.now);
-      const ended = await follow();
-      if (closing.signal.aborted) break;
-      const end = endOf(ended.reason);
-      if (end === "session-gone") {
-        events.sessionGone();
-        tries = 0;
-        continue;
-      }
-      if (end) return end;
-      if (ended.welcomed) tries = 0;
-      breaks = performance.now() - startedAtMs > SHORT_LIFE_MS ? 0 : breaks + 1;
-      log.debug({ reason: String(ended.reason), tries }, "the stream to the control plane broke");
-      if (breaks >= BREAKS_BEFORE_SYNC && ended.welcomed) {
-        breaks = 0;
-        await syncUntil({ lines, lease, signal: closing.signal }, events, { makeReport, reportEveryMs, leaseTtlMs });
-        continue;
-      }
-      await sleep(retryMs(tries++, Math.min(RETRY_CAP_MS, leaseTtlMs * 0.75)), closing.signal);
-      lines.use(lines.next());
-    }
-    return { reason: "closed", message: "the worker left" };
+  async #beat(): Promise<void> {
+    clearTimeout(this.#timer);
+    const report = await this.#makeReport();
+    this.#current?.report(report, Math.max(MIN_PATIENCE_MS, 2 * this.#reportEveryMs));
+    clearTimeout(this.#timer);
+    if (!this.#closing.signal.aborted) this.#timer = setTimeout(() => void this.#beat(), this.#reportEveryMs);
   }
 
-  // Follows whichever stream is the current one, across moves, until it breaks.
-  async function follow(): Promise<{ reason: unknown; welcomed: boolean }> {
-    for (;;) {
-      const stream = current as Attendance;
-      await stream.settled();
-      if (stream.welcomed) void beat();
-      const reason = await stream.over;
-      if (stream !== current) continue;
-      clearTimeout(timer);
-      return { reason, welcomed: stream.welcomed };
-    }
+  async #makeReport(): Promise<Report> {
+    const state = await this.#events.report();
+    this.#seq += 1n;
+    return create(ReportSchema, { ...state, seq: this.#seq });
   }
 
-  void life().then(over.resolve, (reason: unknown) => over.reject(reason));
-  return {
-    limits: () => limits,
-    reportSoon: () => void (current?.welcomed && beat()),
-    over: over.promise,
-    close() {
-      closing.abort();
-      clearTimeout(timer);
-      current?.close();
-    },
-  };
+  async #syncForAWhile(): Promise<void> {
+    this.#log.info("streams break again and again; reporting by single calls for a while");
+    await syncUntil({ lines: this.#lines, lease: this.#lease, signal: this.#closing.signal }, this.#events, {
+      makeReport: () => this.#makeReport(),
+      reportEveryMs: this.#reportEveryMs,
+      leaseTtlMs: this.#leaseTtlMs,
+    });
+  }
 }
 
 function retryMs(tries: number, capMs: number): number {
   if (tries === 0) return FIRST_RETRY_MS.min + Math.random() * (FIRST_RETRY_MS.max - FIRST_RETRY_MS.min);
   return Math.random() * Math.min(capMs, FIRST_RETRY_MS.max * 2 ** tries);
-}
-
-function endOf(reason: unknown): LinkEnd | "session-gone" | undefined {
-  const refused = readRefusal(reason);
-  const told = { message: refused.message };
-  if (refused.reason === "SESSION_GONE") return "session-gone";
-  if (refused.reason === "UPGRADE_REQUIRED") return { reason: "upgrade-required", ...told };
-  if (refused.reason === "SUPERSEDED" || refused.reason === "WORKER_REPLACED") return { reason: "replaced", ...told };
-  if (refused.code === status.UNAUTHENTICATED) return { reason: "unauthenticated", ...told };
-  return undefined;
 }
