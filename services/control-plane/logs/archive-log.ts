@@ -16,18 +16,18 @@ const CLAIM_SECONDS = 120;
 const REST_SECONDS = 15;
 
 /**
- * Archives the logs of attempts that are over, the oldest first: both logs of up to `limit` attempts. Answers how many
- * were archived. Any number of replicas may do so, and one may be killed anywhere: the objects' keys and bytes follow
+ * Archives the logs of attempts that have been over for a while, the oldest first: both logs of up to `limit` attempts.
+ * Answers how many were archived. Any number of replicas may do so, and one may be killed anywhere: the objects' keys and bytes follow
  * from the log alone, and only what was read back whole is marked.
  */
-export async function archiveNext(deps: ArchiveDeps, limit: number): Promise<number> {
+export async function archiveNext(deps: ArchiveDeps, limit: number, restedSeconds = 0): Promise<number> {
   const { db, logger } = deps;
   const claimed = await db.sql<{ id: string; tries: number }[]>`
     UPDATE attempts SET archive_tries = archive_tries + 1,
       archive_after = clock_timestamp() + ${CLAIM_SECONDS}::integer * interval '1 second'
     WHERE id IN (
       SELECT id FROM attempts
-      WHERE finished_at IS NOT NULL AND archived_at IS NULL
+      WHERE finished_at <= clock_timestamp() - ${restedSeconds} * interval '1 second' AND archived_at IS NULL
         AND (archive_after IS NULL OR archive_after < clock_timestamp())
       ORDER BY finished_at LIMIT ${limit} FOR UPDATE SKIP LOCKED)
       AND finished_at IS NOT NULL AND archived_at IS NULL

@@ -25,6 +25,8 @@ interface Sweep {
 
 const PLANS_AT_ONCE = 4;
 const EVENT_DAYS = 7;
+// A log is read most right after its end, and no worker should wait for the store while it has builds to bring on.
+const ARCHIVE_AFTER_SECONDS = 30;
 
 const SWEEPS: Sweep[] = [
   {
@@ -37,7 +39,11 @@ const SWEEPS: Sweep[] = [
   { name: "mark workers offline", everyMs: 2_000, run: afterBeat(markOffline) },
   { name: "advance stuck builds", everyMs: 5_000, run: (core) => advanceStuck(core) },
   { name: "requeue lost steps", everyMs: 10_000, run: (core) => requeueLost(core) },
-  { name: "archive logs", everyMs: 1_000, run: async (core) => (await archiveNext(core, 4)) > 0 },
+  {
+    name: "archive logs",
+    everyMs: 1_000,
+    run: async (core) => (await archiveNext(core, 4, ARCHIVE_AFTER_SECONDS)) > 0,
+  },
   { name: "make partitions", everyMs: 3_600_000, run: (core) => makePartitions(core) },
   { name: "drop old logs", everyMs: 3_600_000, run: (core) => dropOldLogPartitions(core, new Date()) },
   { name: "drop old events", everyMs: 3_600_000, run: (core) => dropOldEvents(core.db, new Date(), EVENT_DAYS) },
