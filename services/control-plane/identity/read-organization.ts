@@ -1,7 +1,9 @@
-import type { Sql } from "../store/open-database.ts";
+import { eq } from "drizzle-orm";
+import type { Db } from "../store/open-database.ts";
+import { organizations } from "../store/schema.ts";
 
 /** The organization's name. */
-export async function readOrganization(sql: Sql, id: string): Promise<string> {
-  const [row] = await sql<{ name: string }[]>`SELECT name FROM organizations WHERE id = ${id}`;
+export async function readOrganization({ orm }: Pick<Db, "orm">, id: string): Promise<string> {
+  const [row] = await orm.select({ name: organizations.name }).from(organizations).where(eq(organizations.id, id));
   return row?.name ?? "";
 }

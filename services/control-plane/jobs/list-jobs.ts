@@ -1,5 +1,7 @@
+import { and, desc, eq, gt, ilike, isNull, lt, sql } from "drizzle-orm";
 import { badField } from "../../process/refusal.ts";
-import type { Sql } from "../store/open-database.ts";
+import type { Db } from "../store/open-database.ts";
+import { jobs } from "../store/schema.ts";
 
 export interface JobFilters {
   /** Each must be in the name or the description. */
@@ -11,19 +13,22 @@ const MAX_QUERY = 200;
 
 /** The ids and names of the jobs after a position: a name, or an id where the newest come first. */
 export async function listJobs(
-  sql: Sql,
+  { orm }: Pick<Db, "orm">,
   orgId: string,
   { words, newestFirst }: JobFilters,
-  page: { after: string | undefined; limit: number },
+  { after, limit }: { after: string | undefined; limit: number },
 ): Promise<{ id: string; name: string }[]> {
-  const past = newestFirst ? sql`id < ${page.after ?? ""}` : sql`name > ${page.after ?? ""} COLLATE "C"`;
-  const patterns = words.map((word) => `%${word.replace(/[\\%_]/g, "\\$&")}%`);
-  return await sql<{ id: string; name: string }[]>`
-    SELECT id, name FROM jobs
-    WHERE org_id = ${orgId} AND deleted_at IS NULL
-      AND (name || ' ' || description) ILIKE ALL (${patterns}::text[])
-      ${page.after === undefined ? sql`` : sql`AND ${past}`}
-    ORDER BY ${newestFirst ? sql`id DESC` : sql`name COLLATE "C"`} LIMIT ${page.limit}`;
+  // Names are ordered byte by byte, whatever the database's own collation is.
+  const byName = sql`${jobs.name} COLLATE "C"`;
+  const past = newestFirst ? lt(jobs.id, after ?? "") : gt(byName, after ?? "");
+  const about = sql`${jobs.name} || ' ' || ${jobs.description}`;
+  const matching = words.map((word) => ilike(about, `%${word.replace(/[\\%_]/g, "\\$&")}%`));
+  return await orm
+    .select({ id: jobs.id, name: jobs.name })
+    .from(jobs)
+    .where(and(eq(jobs.org_id, orgId), isNull(jobs.deleted_at), ...matching, after === undefined ? undefined : past))
+    .orderBy(newestFirst ? desc(jobs.id) : byName)
+    .limit(limit);
 }
 
 /** The words of a query. INVALID_ARGUMENT for what no text can hold. */

@@ -30,9 +30,9 @@ export function identityService({ db }: Pick<Core, "db">): ServiceImpl<typeof Id
   return {
     async whoAmI(_request, context) {
       const caller = callerOf(context);
-      const row = await readToken(db.sql, caller.tokenId);
+      const row = await readToken(db, caller.tokenId);
       if (!row) throw notFound("token", caller.tokenId);
-      return { token: tokenMessage(row), organization: await readOrganization(db.sql, caller.orgId), version: VERSION };
+      return { token: tokenMessage(row), organization: await readOrganization(db, caller.orgId), version: VERSION };
     },
     async createToken(request, context) {
       const caller = callerOf(context);
@@ -76,7 +76,7 @@ async function listPage(db: Core["db"], pages: PageTokens, caller: Caller, reque
   const of = { orgId: caller.orgId, list: "tokens", filters: null };
   const position = await pages.read<[string]>(of, request.pageToken);
   const size = pageSize(request.pageSize, { fallback: 100, max: 500 });
-  const rows = await listTokens(db.sql, caller.orgId, size + 1, position?.[0]);
+  const rows = await listTokens(db, caller.orgId, size + 1, position?.[0]);
   const page = rows.slice(0, size);
   const last = page.at(-1);
   return {

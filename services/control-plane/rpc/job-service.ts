@@ -55,7 +55,7 @@ export function jobService({
       const filters = { words: readQuery(request.query), newestFirst: request.order === JobOrder.CREATED_DESC };
       const list = { orgId, list: "jobs", filters };
       const [after] = (await pages.read<[string]>(list, request.pageToken)) ?? [];
-      const rows = await listJobs(sql, orgId, filters, { after, limit: limit + 1 });
+      const rows = await listJobs(db, orgId, filters, { after, limit: limit + 1 });
       const last = rows.length > limit ? rows[limit - 1] : undefined;
       const jobs = await readJobs(
         sql,
