@@ -11,6 +11,8 @@ export interface TestS3 extends AsyncDisposable {
   endpoint: string;
   accessKeyId: string;
   secretAccessKey: string;
+  /** A key that may read and list, where the server was given one. */
+  readOnly?: { accessKeyId: string; secretAccessKey: string };
   /** A new, empty bucket. */
   makeBucket(): Promise<string>;
 }
@@ -19,6 +21,7 @@ export interface TestS3 extends AsyncDisposable {
 export const NO_WEED = "no SeaweedFS was found; RITMO_TEST_WEED names its program `weed`";
 
 const KEYS = { accessKeyId: "ritmo", secretAccessKey: "ritmosecret123" };
+const READ_ONLY = { accessKeyId: "reader", secretAccessKey: "readersecret123" };
 const READY_WITHIN_MS = 40_000;
 const TRIES = 5;
 
@@ -68,7 +71,15 @@ export async function startWeed(program: string): Promise<TestS3> {
 async function startOnce(program: string): Promise<TestS3> {
   const folder = mkdtempSync(join(tmpdir(), "ritmo-weed-"));
   const port = await freePort();
-  writeFileSync(join(folder, "s3.json"), JSON.stringify({ identities: [identity] }));
+  writeFileSync(
+    join(folder, "s3.json"),
+    JSON.stringify({
+      identities: [
+        identity("ritmo", KEYS, ["Admin", "Read", "List", "Tagging", "Write"]),
+        identity("reader", READ_ONLY, ["Read", "List"]),
+      ],
+    }),
+  );
   const child = spawn(program, await argumentsOf(folder, port), {
     env: { PATH: process.env["PATH"], HOME: folder },
     stdio: "ignore",
@@ -86,27 +97,27 @@ async function startOnce(program: string): Promise<TestS3> {
   let buckets = 0;
   return {
     ...KEYS,
+    readOnly: READ_ONLY,
     endpoint,
     async makeBucket() {
       const bucket = `test-${process.pid}-${buckets++}`;
-      await client.makeBucket(bucket);
+      // It may have let an idle connection go at that very moment.
+      await client.makeBucket(bucket).catch(() => client.makeBucket(bucket));
       return bucket;
     },
     [Symbol.asyncDispose]: () => end(child, folder),
   };
 }
 
-const identity = {
-  name: "ritmo",
-  credentials: [{ accessKey: KEYS.accessKeyId, secretKey: KEYS.secretAccessKey }],
-  actions: ["Admin", "Read", "List", "Tagging", "Write"],
-};
+function identity(name: string, keys: typeof KEYS, actions: string[]) {
+  return { name, credentials: [{ accessKey: keys.accessKeyId, secretKey: keys.secretAccessKey }], actions };
+}
 
 async function argumentsOf(folder: string, port: number): Promise<string[]> {
   const [master, volume, filer] = [await freePort(), await freePort(), await freePort()];
   return [
     ...["server", `-dir=${folder}`, "-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-master.port=${master}`],
-    ...[`-volume.port=${volume}`, "-volume.max=50", "-master.volumeSizeLimitMB=256", "-filer", `-filer.port=${filer}`],
+    ...[`-volume.port=${volume}`, "-volume.max=500", "-master.volumeSizeLimitMB=256", "-filer", `-filer.port=${filer}`],
     ...["-s3", `-s3.port=${port}`, `-s3.config=${join(folder, "s3.json")}`, "-s3.allowDeleteBucketNotEmpty=false"],
     ...["-s3.port.iceberg=0", "-master.telemetry=false"],
   ];

@@ -3,8 +3,8 @@ const MIB = 1024 * 1024;
 /** What a worker is told in Welcome about artifacts, and what is refused above it. */
 export const ARTIFACT_LIMITS = { maxArtifactBytes: 10 * 1024 * MIB, maxArtifacts: 10_000 };
 
-/** Up to here an upload to S3 is one PUT; above it goes in parts, which a break can leave half. */
-export const SINGLE_PUT_BYTES = 64 * MIB;
+/** Up to here an upload to S3 is one part; above it goes in several, which a break can leave half. */
+export const ONE_PART_BYTES = 64 * MIB;
 export const PART_BYTES = 16 * MIB;
 
 /** How long a signed address for an upload holds. */

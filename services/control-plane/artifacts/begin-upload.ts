@@ -5,7 +5,7 @@ import { newId } from "../../process/new-id.ts";
 import { badField, leaseLost, Refusal } from "../../process/refusal.ts";
 import { BlobMissing, type BlobPart, type BlobStore } from "../store/blobs.ts";
 import type { Db, Sql } from "../store/open-database.ts";
-import { ARTIFACT_LIMITS, PART_BYTES, SINGLE_PUT_BYTES, UPLOAD_EXPIRY_SECONDS } from "./artifact-limits.ts";
+import { ARTIFACT_LIMITS, ONE_PART_BYTES, PART_BYTES, UPLOAD_EXPIRY_SECONDS } from "./artifact-limits.ts";
 import { checkPath } from "./check-path.ts";
 import type { Holder, Upload } from "./find-upload.ts";
 
@@ -33,6 +33,8 @@ export async function beginUpload(
   const holder = { leaseId: request.leaseId, workerId };
   const upload = await promise(db.sql, holder, request);
   const artifactId = upload.id;
+  // A file without bytes needs none to be sent.
+  if (upload.sizeBytes === 0 && !upload.stored) await blobs.put(upload.key, Buffer.alloc(0), 0);
   if (upload.stored || (await isThere(blobs, upload))) return { artifactId, how: { case: "alreadyThere", value: {} } };
   if (blobs.signed) {
     const signed = await signParts(db.sql, blobs.signed, upload);
@@ -101,25 +103,22 @@ async function isThere(blobs: BlobStore, upload: Upload): Promise<boolean> {
   return (await blobs.head(upload.key))?.sizeBytes === upload.sizeBytes;
 }
 
+/** Every address is one of a part, also where there is only one: it ends with the upload, and can't change an object. */
 async function signParts(sql: Sql, signed: Signed, upload: Upload) {
   const expiresAt = timestampFromMs(Date.now() + UPLOAD_EXPIRY_SECONDS * 1000);
-  if (upload.sizeBytes <= SINGLE_PUT_BYTES) {
-    const url = await signed.put(upload.key, upload.sizeBytes, UPLOAD_EXPIRY_SECONDS);
-    return { partBytes: BigInt(upload.sizeBytes), parts: [{ number: 0, url }], expiresAt };
-  }
   const { uploadId, stored } = await goOnWithParts(sql, signed, upload);
   const there = new Map(stored.map((part) => [part.number, part]));
-  const count = Math.ceil(upload.sizeBytes / PART_BYTES);
+  const partBytes = upload.sizeBytes <= ONE_PART_BYTES ? upload.sizeBytes : PART_BYTES;
   const parts = await Promise.all(
-    Array.from({ length: count }, async (_, i) => {
+    Array.from({ length: Math.ceil(upload.sizeBytes / partBytes) }, async (_, i) => {
       const number = i + 1;
       const part = there.get(number);
-      const wanted = Math.min(PART_BYTES, upload.sizeBytes - i * PART_BYTES);
+      const wanted = Math.min(partBytes, upload.sizeBytes - i * partBytes);
       const url = await signed.putPart(upload.key, uploadId, number, UPLOAD_EXPIRY_SECONDS);
       return { number, url, etag: part?.sizeBytes === wanted ? part.etag : "" };
     }),
   );
-  return { partBytes: BigInt(PART_BYTES), parts, expiresAt };
+  return { partBytes: BigInt(partBytes), parts, expiresAt };
 }
 
 /** The upload that was begun, or a new one where the store has forgotten it. */
@@ -137,7 +136,7 @@ async function goOnWithParts(
     }
   }
   const uploadId = await openParts(sql, signed, upload);
-  return { uploadId, stored: await signed.listParts(upload.key, uploadId) };
+  return { uploadId, stored: [] };
 }
 
 /** Of two that begin at once, one wins; the other's upload is dropped. */

@@ -19,10 +19,11 @@ export async function commitUpload(
   const upload = await findUpload(db.sql, holder, request.artifactId);
   if (upload.stored) return;
   try {
-    await assemble(blobs, upload, request.parts);
+    await assemble(blobs, upload);
   } catch (reason) {
-    if (!(reason instanceof PartsRefused || reason instanceof BlobMissing)) throw reason;
+    if (!(reason instanceof PartsRefused || reason instanceof BlobMissing || reason instanceof TooMuch)) throw reason;
     await dropParts({ db, blobs }, upload);
+    if (reason instanceof TooMuch) throw mismatch(upload, reason.sizeBytes);
     throw missing(upload, "the store does not have these parts");
   }
   await verify({ db, blobs }, upload);
@@ -30,19 +31,21 @@ export async function commitUpload(
   metrics.artifactBytes.inc(upload.sizeBytes);
 }
 
-/** Turns what was sent into an object; harmless where that was done before. */
-async function assemble(blobs: BlobStore, upload: Upload, given: { number: number; etag: string }[]): Promise<void> {
+/**
+ * Turns what was sent into an object; harmless where that was done before. Which parts there are is the store's own
+ * word, not what a worker read from the answers to its PUTs.
+ */
+async function assemble(blobs: BlobStore, upload: Upload): Promise<void> {
   if (await blobs.head(upload.key)) return;
   if (blobs.growing) {
     const there = await blobs.growing.size(upload.key);
-    // A file without bytes needs none to be sent.
-    if (upload.sizeBytes === 0) await blobs.put(upload.key, Buffer.alloc(0), 0);
-    else if (there < upload.sizeBytes) throw missing(upload, `${there} of ${upload.sizeBytes} bytes are there`);
-    else await blobs.growing.finish(upload.key);
+    if (there < upload.sizeBytes) throw missing(upload, `${there} of ${upload.sizeBytes} bytes are there`);
+    await blobs.growing.finish(upload.key);
   } else if (blobs.signed && upload.uploadId !== null) {
-    const stored = await blobs.signed.listParts(upload.key, upload.uploadId);
-    if (stored.length === 0) throw missing(upload, "no part of it is there");
-    const parts = given.length > 0 ? given.map(({ number, etag }) => ({ number, etag })) : stored;
+    const parts = await blobs.signed.listParts(upload.key, upload.uploadId);
+    const there = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+    if (there < upload.sizeBytes) throw missing(upload, `${there} of ${upload.sizeBytes} bytes are there`);
+    if (there > upload.sizeBytes) throw new TooMuch(there);
     await blobs.signed.completeParts(upload.key, upload.uploadId, parts);
   }
 }
@@ -61,8 +64,21 @@ async function verify({ db, blobs }: ArtifactDeps, upload: Upload): Promise<void
   await blobs.growing?.drop(upload.key);
   // What was assembled is gone as an upload too.
   await db.sql`UPDATE artifacts SET upload_id = NULL WHERE id = ${upload.id} AND stored_at IS NULL`;
-  throw new Refusal("data_loss", "DIGEST_MISMATCH", `what was put there is not the ${upload.path} that was promised`, {
-    metadata: { artifact_id: upload.id, size_bytes: String(found.sizeBytes) },
+  throw mismatch(upload, found.sizeBytes);
+}
+
+/** More bytes than were promised: nothing is made of them. */
+class TooMuch extends Error {
+  readonly sizeBytes: number;
+  constructor(sizeBytes: number) {
+    super(`${sizeBytes} bytes are there`);
+    this.sizeBytes = sizeBytes;
+  }
+}
+
+function mismatch(upload: Upload, sizeBytes: number): Refusal {
+  return new Refusal("data_loss", "DIGEST_MISMATCH", `what was put there is not the ${upload.path} that was promised`, {
+    metadata: { artifact_id: upload.id, size_bytes: String(sizeBytes) },
   });
 }
 

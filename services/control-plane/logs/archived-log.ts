@@ -4,7 +4,7 @@ import { BlobMissing, type BlobStore } from "../store/blobs.ts";
 import type { LogFacts } from "./find-log.ts";
 import { type ArchivedFrame, type ArchiveIndex, archiveKeys, unpackIndex } from "./log-archive.ts";
 import type { LogPiece, LogSource, MarkedPiece } from "./log-source.ts";
-import { CODEC } from "./unpack-chunk.ts";
+import { CODEC, unpackChunk } from "./unpack-chunk.ts";
 
 /** A log in the blob store. Errors: DATA_LOSS (ARCHIVE_DAMAGED) when its objects are gone. */
 export async function archivedLog(blobs: BlobStore, facts: LogFacts): Promise<LogSource> {
@@ -30,12 +30,26 @@ export async function archivedLog(blobs: BlobStore, facts: LogFacts): Promise<Lo
 /** What lies beside the archive of a log. Errors: DATA_LOSS (ARCHIVE_DAMAGED). */
 export async function readArchiveIndex(blobs: BlobStore, facts: LogFacts): Promise<ArchiveIndex> {
   const key = archiveKeys(facts).index;
-  return unpackIndex(await mustRead(blobs, key));
+  return twice(key, async () => unpackIndex(await mustRead(blobs, key)));
 }
 
+/** A frame's raw bytes. Each has a checksum: one that does not match is read once more before it is called damaged. */
 async function readFrame(blobs: BlobStore, key: string, frame: ArchivedFrame): Promise<LogPiece> {
-  const data = await mustRead(blobs, key, { offset: frame.at, length: frame.packedLength });
-  return { ...placeOf(frame), codec: CODEC.zstd, data };
+  const range = { offset: frame.at, length: frame.packedLength };
+  const unpack = async () => unpackChunk(CODEC.zstd, await mustRead(blobs, key, range), frame.rawLength);
+  const data = await twice(key, unpack);
+  return { ...placeOf(frame), codec: CODEC.raw, data };
+}
+
+async function twice<T>(key: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run().catch((reason: unknown) => {
+      if (reason instanceof Refusal) throw reason;
+      return run();
+    });
+  } catch (reason) {
+    throw reason instanceof Refusal ? reason : damaged(key, "is not what was put there");
+  }
 }
 
 function placeOf({ start, rawLength, lines, linesBefore, marks }: ArchivedFrame): MarkedPiece {
@@ -47,13 +61,12 @@ async function mustRead(blobs: BlobStore, key: string, range?: { offset: number;
     return await buffer(await blobs.get(key, range));
   } catch (reason) {
     if (!(reason instanceof BlobMissing)) throw reason;
-    throw new Refusal(
-      "data_loss",
-      "ARCHIVE_DAMAGED",
-      "the archived log is not in the store; tell who runs this server",
-      {
-        metadata: { key },
-      },
-    );
+    throw damaged(key, "is not in the store");
   }
+}
+
+function damaged(key: string, what: string): Refusal {
+  return new Refusal("data_loss", "ARCHIVE_DAMAGED", `the archived log ${what}; tell who runs this server`, {
+    metadata: { key },
+  });
 }

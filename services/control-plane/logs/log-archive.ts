@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
-import { zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 
-const compress = promisify(zstdCompress);
+const zstd = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
 /** A frame of an archive: zstd of at most this many raw bytes, so that any byte is one range request away. */
@@ -48,8 +48,13 @@ export function archiveKeys(log: { orgId: string; buildId: string; leaseId: stri
   return { bytes, index: `${bytes}.idx` };
 }
 
+/** Packs a frame or an index, with a checksum of its raw bytes inside. */
+export function packFrame(bytes: Buffer): Promise<Buffer> {
+  return zstd(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+}
+
 export async function packIndex(index: ArchiveIndex): Promise<Buffer> {
-  return compress(Buffer.from(JSON.stringify(index)));
+  return packFrame(Buffer.from(JSON.stringify(index)));
 }
 
 export async function unpackIndex(packed: Buffer): Promise<ArchiveIndex> {

@@ -1,18 +1,21 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
-import { promisify } from "node:util";
-import { zstdCompress } from "node:zlib";
 import type { Mark } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import type { BlobStore } from "../store/blobs.ts";
 import { archivedLog } from "./archived-log.ts";
 import { groupCollector } from "./collect-groups.ts";
 import { countLineEnds } from "./count-lines.ts";
 import type { LogFacts } from "./find-log.ts";
-import { type ArchivedFrame, type ArchiveIndex, archiveKeys, FRAME_BYTES, packIndex } from "./log-archive.ts";
+import {
+  type ArchivedFrame,
+  type ArchiveIndex,
+  archiveKeys,
+  FRAME_BYTES,
+  packFrame,
+  packIndex,
+} from "./log-archive.ts";
 import { packMarks, unpackMarks } from "./log-marks.ts";
 import { bytesOf, type LogSource } from "./log-source.ts";
-
-const compress = promisify(zstdCompress);
 
 interface RawFrame {
   start: number;
@@ -55,7 +58,7 @@ function frameWriter(source: LogSource) {
         hash.update(frame.bytes);
         lastByte = frame.bytes.at(-1) ?? lastByte;
         const lines = countLineEnds(frame.bytes);
-        const data = frame.bytes.length > 0 ? await compress(frame.bytes) : Buffer.alloc(0);
+        const data = frame.bytes.length > 0 ? await packFrame(frame.bytes) : Buffer.alloc(0);
         const place = { start: frame.start, rawLength: frame.bytes.length, lines, linesBefore: frame.linesBefore };
         groups.add({ ...place, marks: frame.marks }, unpackMarks(frame.marks), frame.bytes);
         const marks = Buffer.from(frame.marks).toString("base64");

@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 
 export interface BlobPart {
-  /** From 1; 0 when the whole object is one PUT. */
+  /** From 1. */
   number: number;
   etag: string;
   sizeBytes: number;
@@ -17,14 +17,15 @@ export interface BlobStore {
   get(key: string, range?: { offset: number; length: number }): Promise<Readable>;
   /** Size of an object, or undefined when it isn't there. */
   head(key: string): Promise<{ sizeBytes: number } | undefined>;
+  /** Stores a small object only where there is none; answers whether it did. Of many that race, one wins. */
+  create(key: string, body: Buffer): Promise<boolean>;
   delete(key: string): Promise<void>;
-  list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>;
+  list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number; modifiedAt: Date }>;
   /** Says in one clear line what is wrong with the store, or resolves. For start and readiness. */
   check(): Promise<void>;
 
-  /** Only of `s3`: addresses to PUT and GET, and the life of a multipart upload. */
+  /** Only of `s3`: addresses to PUT and GET, and the life of an upload in parts, be it only one. */
   signed?: {
-    put(key: string, sizeBytes: number, expirySeconds: number): Promise<string>;
     get(key: string, expirySeconds: number, fileName: string, mediaType: string): Promise<string>;
     beginParts(key: string, mediaType: string): Promise<string>;
     putPart(key: string, uploadId: string, number: number, expirySeconds: number): Promise<string>;
@@ -33,6 +34,8 @@ export interface BlobStore {
     /** Throws PartsRefused when the store has other parts than these. */
     completeParts(key: string, uploadId: string, parts: { number: number; etag: string }[]): Promise<void>;
     abortParts(key: string, uploadId: string): Promise<void>;
+    /** Uploads that were begun and neither completed nor aborted. */
+    listUploads(prefix: string): AsyncIterable<UnfinishedUpload>;
   };
   /** Only of `files`: an upload that grows by appending and can go on after a break. */
   growing?: {
@@ -40,7 +43,15 @@ export interface BlobStore {
     append(key: string, offset: number, body: AsyncIterable<Uint8Array>): Promise<number>;
     finish(key: string): Promise<void>;
     drop(key: string): Promise<void>;
+    /** Uploads that have not become an object. */
+    list(): AsyncIterable<{ key: string; modifiedAt: Date }>;
   };
+}
+
+export interface UnfinishedUpload {
+  key: string;
+  uploadId: string;
+  begunAt: Date;
 }
 
 export class BlobMissing extends Error {

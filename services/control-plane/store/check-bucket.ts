@@ -1,5 +1,5 @@
 import type { Client } from "minio";
-import type { S3Settings } from "./s3-blobs.ts";
+import type { S3Settings } from "./s3-client.ts";
 
 const KEY = ".ritmo-check";
 
@@ -26,6 +26,7 @@ function explain(fault: Fault, { endpoint, bucket, region }: S3Settings): string
     case "NoSuchBucket":
       return `RITMO_S3_BUCKET: ${endpoint} has no bucket ${bucket}; make it, or name another.`;
     case "InvalidAccessKeyId":
+    case "XAdminUserNotFound":
       return `RITMO_S3_ACCESS_KEY_ID: ${endpoint} does not know this key.`;
     case "SignatureDoesNotMatch":
       return `RITMO_S3_SECRET_ACCESS_KEY: ${endpoint} refuses the signature; the secret is not the key's.`;

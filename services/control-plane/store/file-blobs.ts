@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { type FileHandle, mkdir, open, opendir, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, opendir, rm, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { BlobMissing, type BlobStore, checkKey } from "./blobs.ts";
 import { growingFiles } from "./growing-files.ts";
-import { moveInto, unlessMissing } from "./move-into.ts";
+import { moveInto, syncPath, unlessMissing } from "./move-into.ts";
 
 /** The folders within the store: what is whole, what grows, and what is being written. */
 const OBJECTS = "objects";
@@ -35,6 +35,23 @@ export function openFileBlobs(folder: string): BlobStore {
   return {
     kind: "files",
     put,
+    async create(key, body) {
+      const path = pathOf(key);
+      await mkdir(dirname(path), { recursive: true });
+      const beside = join(folder, WRITING, randomUUID());
+      try {
+        await writeFile(beside, body, { flush: true });
+        // A link, not a rename: it does not replace what is there.
+        await link(beside, path);
+        await syncPath(dirname(path));
+        return true;
+      } catch (reason) {
+        if ((reason as NodeJS.ErrnoException).code !== "EEXIST") throw reason;
+        return false;
+      } finally {
+        await rm(beside, { force: true });
+      }
+    },
     async get(key, range) {
       const file = await openFile(pathOf(key), key);
       const end = range ? { start: range.offset, end: range.offset + range.length - 1 } : {};
@@ -55,7 +72,11 @@ export function openFileBlobs(folder: string): BlobStore {
     },
     list: (prefix) => walk(join(folder, OBJECTS), "", prefix),
     check: () => checkFolder(folder, [OBJECTS, GROWING, WRITING]),
-    growing: growingFiles({ growingPathOf: (key) => join(folder, GROWING, ...checkKey(key).split("/")), pathOf }),
+    growing: growingFiles({
+      growingPathOf: (key) => join(folder, GROWING, ...checkKey(key).split("/")),
+      pathOf,
+      all: () => walk(join(folder, GROWING), "", ""),
+    }),
   };
 }
 
@@ -79,7 +100,11 @@ async function removeEmptyParents(path: string, root: string): Promise<void> {
   }
 }
 
-async function* walk(root: string, at: string, prefix: string): AsyncGenerator<{ key: string; sizeBytes: number }> {
+async function* walk(
+  root: string,
+  at: string,
+  prefix: string,
+): AsyncGenerator<{ key: string; sizeBytes: number; modifiedAt: Date }> {
   const folder = await opendir(join(root, at)).catch(unlessMissing);
   if (!folder) return;
   for await (const entry of folder) {
@@ -88,7 +113,7 @@ async function* walk(root: string, at: string, prefix: string): AsyncGenerator<{
       if (key.startsWith(prefix) || prefix.startsWith(`${key}/`)) yield* walk(root, key, prefix);
     } else if (key.startsWith(prefix)) {
       const found = await stat(join(root, key)).catch(unlessMissing);
-      if (found) yield { key, sizeBytes: found.size };
+      if (found) yield { key, sizeBytes: found.size, modifiedAt: found.mtime };
     }
   }
 }

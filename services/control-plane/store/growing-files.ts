@@ -6,13 +6,14 @@ import { moveInto, syncPath, unlessMissing } from "./move-into.ts";
 interface Paths {
   growingPathOf(key: string): string;
   pathOf(key: string): string;
+  all(): AsyncIterable<{ key: string; modifiedAt: Date }>;
 }
 
 /**
  * Uploads that grow by appending. The newest writer of a key wins: an older one of this process, that hangs on a
  * connection which is gone, stops before its next write.
  */
-export function growingFiles({ growingPathOf, pathOf }: Paths): NonNullable<BlobStore["growing"]> {
+export function growingFiles({ growingPathOf, pathOf, all }: Paths): NonNullable<BlobStore["growing"]> {
   const writers = new Map<string, symbol>();
   const size = async (key: string) => (await stat(growingPathOf(key)).catch(unlessMissing))?.size ?? 0;
   return {
@@ -26,9 +27,12 @@ export function growingFiles({ growingPathOf, pathOf }: Paths): NonNullable<Blob
       if (offset > (await file.stat()).size) throw new RangeError(`${key} has not come to ${offset} yet`);
       await file.truncate(offset);
       let at = offset;
+      const { ino } = await file.stat();
       try {
         for await (const bytes of body) {
-          if (writers.get(key) !== me) throw new Error(`another writer took ${key} over`);
+          // Also when another replica has made an object of it: its file would still be open here.
+          const mine = writers.get(key) === me && (await stat(path).catch(unlessMissing))?.ino === ino;
+          if (!mine) throw new Error(`another writer took ${key} over`);
           await file.appendFile(bytes);
           at += bytes.length;
         }
@@ -49,5 +53,6 @@ export function growingFiles({ growingPathOf, pathOf }: Paths): NonNullable<Blob
       writers.delete(key);
       await rm(growingPathOf(key), { force: true });
     },
+    list: all,
   };
 }

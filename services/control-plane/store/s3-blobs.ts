@@ -1,166 +1,148 @@
-import http from "node:http";
-import https from "node:https";
+import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import { Client } from "minio";
-import { BlobMissing, type BlobPart, type BlobStore, checkKey, PartsRefused } from "./blobs.ts";
+import type { Client } from "minio";
+import { BlobMissing, type BlobStore, checkKey } from "./blobs.ts";
 import { checkBucket } from "./check-bucket.ts";
-import { contentDisposition } from "./content-disposition.ts";
+import { isPassing, keepTrying } from "./keep-trying.ts";
+import { resumingRead } from "./resuming-read.ts";
+import { openS3Client, S3_PART_BYTES, type S3Settings } from "./s3-client.ts";
+import { isMissing } from "./s3-faults.ts";
+import { signedAddresses } from "./s3-uploads.ts";
 
-export interface S3Settings {
-  endpoint: string;
-  /** The same server's address for browsers and workers, where it differs. */
-  publicEndpoint: string | undefined;
-  region: string;
-  bucket: string;
-  accessKeyId: string;
-  secretAccessKey: string;
-  pathStyle: boolean;
-}
-
-// The client holds one part in memory, and takes a part of ~525 MiB for a stream of unknown size unless told.
-const PART_BYTES = 8 * 1024 * 1024;
-const SILENCE_MS = 30_000;
-const PARTS_REFUSED = new Set(["InvalidPart", "InvalidPartOrder", "EntityTooSmall", "NoSuchUpload", "MalformedXML"]);
-
-/** The client's own, which its types keep to themselves. */
-interface Parts {
-  listParts(bucket: string, key: string, uploadId: string): Promise<{ part: number; etag: string; size: number }[]>;
-}
-
-/** An S3 server as the blob store. Nothing is asked of it before the first use. */
+/**
+ * An S3 server as the blob store. Nothing is asked of it before the first use. What may be repeated is, a few times;
+ * what then still fails is the caller's to try again later.
+ */
 export function openS3Blobs(settings: S3Settings): BlobStore {
   const { bucket } = settings;
-  const client = openClient(settings, settings.endpoint);
+  const client = openS3Client(settings, settings.endpoint);
   // Signing needs no connection, only the name that the other side knows the server by.
-  const signer = settings.publicEndpoint ? openClient(settings, settings.publicEndpoint) : client;
+  const signer = settings.publicEndpoint ? openS3Client(settings, settings.publicEndpoint) : client;
   return {
     kind: "s3",
     async put(key, body, sizeBytes, mediaType = "application/octet-stream") {
-      // A Buffer over the part size would go up as one part; a stream is cut.
-      const stream = Buffer.isBuffer(body) && body.length > PART_BYTES ? Readable.from(slices(body)) : body;
-      await client.putObject(bucket, checkKey(key), stream, sizeBytes, { "content-type": mediaType });
+      await putObject(client, bucket, checkKey(key), await startOf(body), sizeBytes, { "content-type": mediaType });
     },
+    create: (key, body) => createObject(client, bucket, checkKey(key), body),
     async get(key, range) {
+      checkKey(key);
       if (range?.length === 0) return Readable.from([]);
-      return orMissing(key, () =>
-        range
-          ? client.getPartialObject(bucket, checkKey(key), range.offset, range.length)
-          : client.getObject(bucket, checkKey(key)),
-      );
+      const open = async (offset: number, length: number | undefined) =>
+        openedRead(
+          offset === 0 && length === undefined
+            ? await client.getObject(bucket, key)
+            : await client.getPartialObject(bucket, key, offset, length),
+        );
+      return orMissing(key, () => resumingRead(open, range?.offset ?? 0, range?.length));
     },
     async head(key) {
       try {
-        return { sizeBytes: (await client.statObject(bucket, checkKey(key))).size };
+        return { sizeBytes: (await keepTrying(() => client.statObject(bucket, checkKey(key)))).size };
       } catch (reason) {
         if (isMissing(reason)) return undefined;
         throw reason;
       }
     },
-    delete: (key) => client.removeObject(bucket, checkKey(key)),
-    async *list(prefix) {
-      for await (const found of client.listObjectsV2(bucket, prefix, true)) {
-        yield { key: found.name as string, sizeBytes: found.size as number };
-      }
-    },
+    delete: (key) => keepTrying(() => client.removeObject(bucket, checkKey(key))),
+    list: (prefix) => listObjects(client, bucket, prefix),
     check: () => checkBucket(client, settings),
     signed: signedAddresses(client, signer, bucket),
   };
 }
 
-/** Addresses that others PUT to and GET from, and the life of an upload in parts. */
-function signedAddresses(client: Client, signer: Client, bucket: string): NonNullable<BlobStore["signed"]> {
-  return {
-    put: (key, _sizeBytes, expirySeconds) => signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds),
-    get: (key, expirySeconds, fileName, mediaType) =>
-      signer.presignedUrl("GET", bucket, checkKey(key), expirySeconds, {
-        "response-content-disposition": contentDisposition(fileName),
-        "response-content-type": mediaType,
-      }),
-    beginParts: (key, mediaType) =>
-      client.initiateNewMultipartUpload(bucket, checkKey(key), { "content-type": mediaType }),
-    putPart: (key, uploadId, number, expirySeconds) =>
-      signer.presignedUrl("PUT", bucket, checkKey(key), expirySeconds, { uploadId, partNumber: String(number) }),
-    listParts: (key, uploadId) => listParts(client as unknown as Parts, bucket, key, uploadId),
-    async completeParts(key, uploadId, parts) {
-      const inOrder = parts.toSorted((a, b) => a.number - b.number).map(({ number, etag }) => ({ part: number, etag }));
-      try {
-        // Throws for an error in the body of a 200 too.
-        await client.completeMultipartUpload(bucket, checkKey(key), uploadId, inOrder);
-      } catch (reason) {
-        const error = toError(reason);
-        throw PARTS_REFUSED.has(error.code) ? new PartsRefused(key, error) : error;
-      }
-    },
-    async abortParts(key, uploadId) {
-      await client.abortMultipartUpload(bucket, checkKey(key), uploadId).catch((reason: unknown) => {
-        if (!isMissing(reason)) throw reason;
-      });
-    },
-  };
+interface Page {
+  objects: { name?: string; size?: number; lastModified?: string | Date }[];
+  isTruncated: boolean;
+  nextContinuationToken: string;
 }
 
-function openClient(settings: S3Settings, endpoint: string): Client {
-  const url = new URL(endpoint);
-  const useSSL = url.protocol === "https:";
-  return new Client({
-    endPoint: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (useSSL ? 443 : 80) : Number(url.port),
-    useSSL,
-    accessKey: settings.accessKeyId,
-    secretKey: settings.secretAccessKey,
-    // Given, so that the client never asks for it.
-    region: settings.region,
-    pathStyle: settings.pathStyle,
-    partSize: PART_BYTES,
-    // It would tell of its retries on standard error; whoever calls tries again.
-    retryOptions: { disableRetry: true },
-    transport: impatient(useSSL),
+async function* listObjects(client: Client, bucket: string, prefix: string) {
+  for (let token = ""; ; ) {
+    const from = token;
+    const page = (await keepTrying(() =>
+      client.listObjectsV2Query(bucket, prefix, from, "", 1_000, ""),
+    )) as unknown as Page;
+    for (const { name = "", size = 0, lastModified } of page.objects) {
+      yield { key: name, sizeBytes: size, modifiedAt: new Date(lastModified ?? 0) };
+    }
+    if (!page.isTruncated || page.nextContinuationToken === "") return;
+    token = page.nextContinuationToken;
+  }
+}
+
+function openedRead(body: Readable) {
+  const { headers } = body as IncomingMessage;
+  return { body, length: Number(headers["content-length"]), etag: headers.etag };
+}
+
+/** A whole body where it is no larger than a part, so that it is one request that may be repeated; else the stream. */
+async function startOf(body: Buffer | Readable): Promise<Buffer | Readable> {
+  if (Buffer.isBuffer(body)) return body;
+  const reading = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const held: Buffer[] = [];
+  for (let size = 0; size <= S3_PART_BYTES; ) {
+    const next = await reading.next();
+    if (next.done) return Buffer.concat(held);
+    held.push(Buffer.from(next.value));
+    size += next.value.length;
+  }
+  return Readable.from(
+    (async function* () {
+      yield* held;
+      for (let next = await reading.next(); !next.done; next = await reading.next()) yield next.value;
+    })(),
+    { objectMode: false },
+  );
+}
+
+async function putObject(
+  client: Client,
+  bucket: string,
+  key: string,
+  body: Buffer | Readable,
+  sizeBytes: number | undefined,
+  headers: Record<string, string>,
+): Promise<void> {
+  if (!Buffer.isBuffer(body)) {
+    await client.putObject(bucket, key, body, sizeBytes, headers);
+    return;
+  }
+  if (sizeBytes !== undefined && body.length !== sizeBytes)
+    throw new Error(`${key} was ${body.length} bytes, not ${sizeBytes}`);
+  // A Buffer over the part size would go up as one part; a stream is cut.
+  const cut = () => (body.length > S3_PART_BYTES ? Readable.from(slices(body)) : body);
+  await keepTrying(() => client.putObject(bucket, key, cut(), body.length, headers));
+}
+
+/** Of many that create one key, one wins: where the server knows `If-None-Match`, which both that we test against do. */
+async function createObject(client: Client, bucket: string, key: string, body: Buffer): Promise<boolean> {
+  return keepTrying(async (tried) => {
+    try {
+      await client.putObject(bucket, key, body, body.length, { "if-none-match": "*" });
+      return true;
+    } catch (reason) {
+      const code = (reason as { code?: unknown }).code;
+      if (code !== "PreconditionFailed" && code !== "ConditionalRequestConflict") throw reason;
+      // The one that is there may be our own, whose answer was lost.
+      return tried > 0 && (await bytesAt(client, bucket, key)).equals(body);
+    }
   });
 }
 
-/** The client waits for ever on a server that says nothing; this gives up. */
-function impatient(useSSL: boolean) {
-  const request = useSSL ? https.request : http.request;
-  return {
-    request(options: http.RequestOptions | string | URL, answer?: (response: http.IncomingMessage) => void) {
-      const sent = request(options as http.RequestOptions, answer);
-      sent.setTimeout(SILENCE_MS, () =>
-        sent.destroy(new Error(`the S3 server said nothing for ${SILENCE_MS / 1000} s`)),
-      );
-      return sent;
-    },
-  } as never;
-}
-
-async function listParts(client: Parts, bucket: string, key: string, uploadId: string): Promise<BlobPart[]> {
-  try {
-    const parts = await client.listParts(bucket, checkKey(key), uploadId);
-    return parts.map(({ part, etag, size }) => ({ number: part, etag, sizeBytes: size }));
-  } catch (reason) {
-    throw isMissing(reason) ? new BlobMissing(`${key} (upload ${uploadId})`) : reason;
-  }
+async function bytesAt(client: Client, bucket: string, key: string): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const bytes of await client.getObject(bucket, key)) parts.push(bytes as Buffer);
+  return Buffer.concat(parts);
 }
 
 async function orMissing<T>(key: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (reason) {
-    throw isMissing(reason) ? new BlobMissing(key) : reason;
+    throw isMissing(reason) && !isPassing(reason) ? new BlobMissing(key) : reason;
   }
 }
 
-function isMissing(reason: unknown): boolean {
-  const code = (reason as { code?: unknown }).code;
-  return code === "NoSuchKey" || code === "NotFound" || code === "NoSuchUpload";
-}
-
-/** The client throws what it read from the body of a 200 as it is. */
-function toError(reason: unknown): Error & { code: string } {
-  const { code, Code, message, Message } = reason as Record<string, unknown>;
-  const error = reason instanceof Error ? reason : new Error(String(message ?? Message));
-  return Object.assign(error, { code: String(code ?? Code) });
-}
-
 function* slices(body: Buffer): Generator<Buffer> {
-  for (let at = 0; at < body.length; at += PART_BYTES) yield body.subarray(at, at + PART_BYTES);
+  for (let at = 0; at < body.length; at += S3_PART_BYTES) yield body.subarray(at, at + S3_PART_BYTES);
 }

@@ -2,15 +2,17 @@ import { Refusal } from "../../process/refusal.ts";
 import { BlobMissing, type BlobStore, PartsRefused } from "./blobs.ts";
 
 const RETRY_MS = 2_000;
+const LISTINGS = new Set(["list", "listUploads"]);
 // What the minio client says when it gives up, without a code.
 const RETRIED = /^Request failed after \d+ retries/;
 
 /** A store whose own faults are told as `unavailable` (STORE_UNAVAILABLE), whatever its client or the disk calls them. */
 export function tellStoreFaults(store: BlobStore): BlobStore {
-  const { put, get, head, delete: remove } = store;
+  const { put, create, get, head, delete: remove } = store;
   return {
     ...store,
     put: told(put),
+    create: told(create),
     get: told(get),
     head: told(head),
     delete: told(remove),
@@ -19,8 +21,11 @@ export function tellStoreFaults(store: BlobStore): BlobStore {
   };
 }
 
+/** Listings are for upkeep, which tells their faults itself. */
 function toldAll<T extends object>(part: T): T {
-  return Object.fromEntries(Object.entries(part).map(([name, run]) => [name, told(run)])) as T;
+  return Object.fromEntries(
+    Object.entries(part).map(([name, run]) => [name, LISTINGS.has(name) ? run : told(run)]),
+  ) as T;
 }
 
 function told<A extends unknown[], R>(run: (...args: A) => Promise<R>): (...args: A) => Promise<R> {

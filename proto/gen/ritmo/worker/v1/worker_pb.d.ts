@@ -1349,7 +1349,7 @@ export declare const SignedPartsSchema: GenMessage<SignedParts>;
  */
 export declare type SignedPart = Message<"ritmo.worker.v1.SignedPart"> & {
   /**
-   * From 1; 0 when the whole object is one PUT.
+   * From 1, also where there is only one.
    *
    * @generated from field: uint32 number = 1;
    */
