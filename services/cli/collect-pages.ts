@@ -23,9 +23,9 @@ export async function collectPages<T>(
   return items.slice(0, limit);
 }
 
-/** The value of --limit. */
-export function readLimit(text: string): number {
+/** The value of --limit, or of another option that counts. */
+export function readLimit(text: string, option = "--limit"): number {
   const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (value < 1) throw usage(`--limit ${JSON.stringify(text)} is not a whole number from 1 to 999999.`);
+  if (value < 1) throw usage(`${option} ${JSON.stringify(text)} is not a whole number from 1 to 999999.`);
   return value;
 }

@@ -54,6 +54,16 @@ test("a context's token goes to its own server and to no other", () => {
   expect(choose({}, { server: "http://b.example/" })).toEqual(["http://b.example", "rt_b", "b"]);
 });
 
+test("what can't be a token is refused before it is sent, and not shown", async () => {
+  using home = makeHome();
+  for (const token of ["rt_a\nrt_b", "rt_a b", "rt_\u00e9"]) {
+    const { code, err } = await runCli(["job", "list"], { env: { ...home.env, RITMO_TOKEN: token } });
+    expect(code).toBe(2);
+    expect(err).toContain("RITMO_TOKEN");
+    expect(err).not.toContain("rt_");
+  }
+});
+
 test("a context that is not there, a damaged file and a malformed address are told", async () => {
   using home = makeHome();
   expect(await runCli(["job", "list", "--context", "toString"], { env: home.env })).toMatchObject({ code: 2 });

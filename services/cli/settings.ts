@@ -39,7 +39,8 @@ export interface CliSettings {
 
 /**
  * Which server to call and as whom: flag, then environment, then context. A context's token goes to that context's
- * server and to no other. Throws CliError for a malformed setting or a context that is not there.
+ * server and to no other. Throws CliError for a malformed setting, a token that
+ * can't be one, or a context that is not there.
  */
 export function chooseSettings({ io: { env }, flags }: Pick<Cli, "io" | "flags">): CliSettings {
   const flag = read({}, { RITMO_SERVER: flags.server, RITMO_TOKEN: flags.token, RITMO_CONTEXT: flags.context });
@@ -50,6 +51,9 @@ export function chooseSettings({ io: { env }, flags }: Pick<Cli, "io" | "flags">
   const context = pickContext(all, { flag, given, named });
   const server = pickServer({ flag, given, context });
   const token = pickToken({ flag, given, context, named: flag.context, server: server.value });
+  // Before a header is made of it: the error that tells of a bad header holds its value.
+  if (token && !/^[\x21-\x7e]+$/.test(token.value))
+    throw usage(`The token (from ${token.source}) is none: it holds spaces, line ends or letters that no token has.`);
   return {
     server,
     ...(token ? { token } : {}),

@@ -18,7 +18,7 @@ interface Options {
 export async function watchEvents(cli: Cli, options: Options): Promise<void> {
   const kinds = (options.kind ?? []).flatMap((text) => text.split(",")).map(readKind);
   const build = options.build === undefined ? "" : nameOf(options.build);
-  let left = options.count === undefined ? Number.POSITIVE_INFINITY : readLimit(options.count);
+  let left = options.count === undefined ? Number.POSITIVE_INFINITY : readLimit(options.count, "--count");
   let cursor = options.cursor ?? "";
   const events = openServer(cli).client(EventService);
   const keep = { signal: cli.io.signal, link: linkOf(cli.io), patient: false };

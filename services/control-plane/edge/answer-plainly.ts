@@ -70,8 +70,12 @@ function later(request: NodeRequest, cutOff: () => void): void {
 
 const SHORT_BYTES = 64 * 1024;
 
-/** Tells, where a body is not going to be read, that the connection ends with this answer, unless the body is short. */
+/**
+ * Tells, where a body is not going to be read, that the connection ends with this answer, if the body says that it is
+ * long. One in chunks does not say: Node would end the connection with the answer, and a caller who is about to send
+ * its two bytes would hear of a broken pipe instead of the refusal. Those have the same moment as short ones.
+ */
 export function announceClose(request: NodeRequest, response: NodeResponse): void {
   if (request.stream || request.complete) return;
-  if (!(Number(request.headers["content-length"]) <= SHORT_BYTES)) response.setHeader("connection", "close");
+  if (Number(request.headers["content-length"]) > SHORT_BYTES) response.setHeader("connection", "close");
 }

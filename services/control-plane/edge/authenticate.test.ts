@@ -108,6 +108,21 @@ test("a connection is used again after a refusal", async () => {
   expect(answer).toMatch(/^HTTP\/1.1 401 [\s\S]*HTTP\/1.1 200 /);
 });
 
+test("who sends a body in chunks after the refusal still hears it, and one without an end is cut off", async () => {
+  await using port = await openTestPort();
+  const chunked = `POST ${WHO} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
+  const request = `POST ${WHO} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n`;
+  const answer = await talk(port.port, (socket) => {
+    socket.once("data", () => {
+      socket.write("2\r\n{}\r\n0\r\n\r\n");
+      socket.write(`${request}Connection: close\r\nAuthorization: Bearer ${TOKENS.read}\r\n\r\n{}`);
+    });
+    socket.write(chunked);
+  });
+  expect(answer).toMatch(/^HTTP\/1.1 401 [\s\S]*HTTP\/1.1 200 /);
+  expect(await talk(port.port, (socket) => void socket.write(chunked))).toMatch(/^HTTP\/1.1 401 /);
+});
+
 test("a body without an end is not read on over HTTP/2", async () => {
   await using port = await openTestPort();
   const session = http2.connect(port.url);
