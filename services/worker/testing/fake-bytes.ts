@@ -2,8 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { BeginUploadRequest, BeginUploadResponseSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import type { FakeAttempt, FakeUpload } from "./fake-attempt.ts";
-import type { Switches } from "./fake-control-plane.ts";
 import { type Handlers, refusal } from "./serve-peer.ts";
+import type { Switches } from "./switches.ts";
 
 type BytesCalls = Pick<Handlers, "beginUpload" | "sendArtifact" | "commitUpload" | "listInputs" | "fetchInput">;
 

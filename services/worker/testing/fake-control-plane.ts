@@ -3,52 +3,24 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type AppendLogRequest,
-  type AttendResponse,
+  type AttendRequest,
   AttendResponseSchema,
   type FinishStepRequest,
   type Hello,
-  type InputFileSchema,
   type Limits,
   LimitsSchema,
   OfferSchema,
   type Report,
+  type SyncRequest,
+  type SyncResponseSchema,
   type Verdict,
   VerdictSchema,
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { expect } from "vitest";
 import { append, type FakeAttempt, fakeAttempt } from "./fake-attempt.ts";
 import { fakeBytes } from "./fake-bytes.ts";
-import { type Call, refusal, servePeer } from "./serve-peer.ts";
-
-/** What a test makes the peer do wrong. */
-export interface Switches {
-  /** Stores and does not acknowledge. */
-  loseAcks: boolean;
-  /** Records a finish and breaks the call instead of answering. */
-  loseFinishAnswers: number;
-  /** Ends each Attend right after Welcome. */
-  breakAttend: boolean;
-  /** Reports get no answer. */
-  silent: boolean;
-  /** Every log chunk is refused with this reason, so many times. */
-  refuseChunks: { reason: string; times: number } | undefined;
-  /** Breaks an AppendLog stream after so many chunks. */
-  breakLogAfter: number | undefined;
-  /** Chunks wait so long for their acknowledgement. */
-  ackDelayMs: number;
-  /** Breaks a SendArtifact after so many bytes. */
-  breakSendAfterBytes: number | undefined;
-  /** Every BeginUpload is refused so. */
-  refuseUploads: { code: number; reason: string } | undefined;
-  /** Files are PUT to this address in parts; some are there already, with these tags. */
-  signedParts: { partBytes: number; url: string; there: Record<number, string> } | undefined;
-  /** What every attempt may bring in. */
-  inputs: (MessageInitShape<typeof InputFileSchema> & { bytes: Buffer })[];
-  /** FetchInput breaks after so many bytes. */
-  fetchPieceBytes: number | undefined;
-  /** FetchInput knows none of them. */
-  missingInputs: boolean;
-}
+import { type Call, type Peer, refusal, servePeer } from "./serve-peer.ts";
+import { noSwitches, type Switches } from "./switches.ts";
 
 export interface FakeControlPlane extends AsyncDisposable {
   address: string;
@@ -86,43 +58,115 @@ export interface FakeOptions {
  * can tell, and switches for what goes wrong between the two.
  */
 export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeControlPlane> {
-  const { leaseTtlMs = 20_000, reportEveryMs = 100 } = options;
-  const attempts = new Map<string, FakeAttempt>();
-  const token = `rw_${randomBytes(32).toString("base64url")}`;
-  const limits = create(LimitsSchema, {
-    maxMessageBytes: 1024 * 1024,
-    maxChunkBytes: 256 * 1024,
-    maxInflightBytes: 4n * 1024n * 1024n,
-    maxLogBytes: 1024n ** 3n,
-    maxArtifactBytes: 1024n ** 3n,
-    maxArtifacts: 1000,
-    ...options.limits,
-  });
-  const switches: Switches = {
-    loseAcks: false,
-    loseFinishAnswers: 0,
-    breakAttend: false,
-    silent: false,
-    refuseChunks: undefined,
-    breakLogAfter: undefined,
-    ackDelayMs: 0,
-    breakSendAfterBytes: undefined,
-    refuseUploads: undefined,
-    signedParts: undefined,
-    inputs: [],
-    fetchPieceBytes: undefined,
-    missingInputs: false,
-  };
-  let session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
-  let attend: Call | undefined;
+  const fake = new Fake(options);
+  await fake.listen();
+  return fake;
+}
 
-  const held = (leaseId: string): FakeAttempt => {
-    const attempt = attempts.get(leaseId);
+type Said = MessageInitShape<typeof AttendResponseSchema>["message"];
+
+class Fake implements FakeControlPlane {
+  readonly token = `rw_${randomBytes(32).toString("base64url")}`;
+  readonly attempts = new Map<string, FakeAttempt>();
+  readonly hellos: Hello[] = [];
+  readonly reports: Report[] = [];
+  readonly limits: Limits;
+  readonly switches = noSwitches();
+  syncs = 0;
+  readonly #options: FakeOptions;
+  #peer: Peer | undefined;
+  #session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
+  #attend: Call | undefined;
+
+  constructor(options: FakeOptions) {
+    this.#options = options;
+    this.limits = create(LimitsSchema, {
+      maxMessageBytes: 1024 * 1024,
+      maxChunkBytes: 256 * 1024,
+      maxInflightBytes: 4n * 1024n * 1024n,
+      maxLogBytes: 1024n ** 3n,
+      maxArtifactBytes: 1024n ** 3n,
+      maxArtifacts: 1000,
+      ...options.limits,
+    });
+  }
+
+  async listen(): Promise<void> {
+    this.#peer = await servePeer(this.token, {
+      attend: (call) => this.#serveAttend(call),
+      sync: (request) => this.#sync(request),
+      startStep: ({ leaseId, stage }) => {
+        this.#held(leaseId).stages.push(stage);
+        return {};
+      },
+      appendLog: (call) => this.#serveLog(call),
+      finishStep: (request) => this.#finish(request),
+      ...fakeBytes(this.switches, (leaseId) => this.#held(leaseId)),
+    });
+  }
+
+  get address(): string {
+    return this.#peer?.address ?? "";
+  }
+
+  attached(): boolean {
+    return this.#attend !== undefined;
+  }
+
+  offer(step: Partial<StepInit>, more: MessageInitShape<typeof OfferSchema> = {}): FakeAttempt {
+    const offer = create(OfferSchema, {
+      leaseId: randomUUID(),
+      attemptId: "att_1",
+      stepId: "stp_1",
+      buildId: "bld_1",
+      attempt: 1,
+      build: { number: 7n, job: "hello", branch: "main", url: "http://127.0.0.1:7480/jobs/hello/builds/7" },
+      traceContext: { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+      ...more,
+      spec: { name: "test", checkout: false, ...step },
+    } as MessageInitShape<typeof OfferSchema>);
+    const attempt = fakeAttempt(offer);
+    this.attempts.set(offer.leaseId, attempt);
+    this.say({ case: "offer", value: offer });
+    return attempt;
+  }
+
+  say(message: Said): void {
+    this.#attend?.write(create(AttendResponseSchema, { message } as never));
+  }
+
+  async finished(attempt: FakeAttempt): Promise<FinishStepRequest> {
+    await expect.poll(() => attempt.finish, { timeout: 20_000, interval: 10 }).toBeDefined();
+    return attempt.finish as FinishStepRequest;
+  }
+
+  breakStreams(): void {
+    this.#peer?.breakStreams();
+  }
+
+  refuseStream(code: number, reason: string): void {
+    this.#attend?.fail(refusal(code, reason));
+  }
+
+  forgetSession(): void {
+    this.#session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
+    for (const attempt of this.attempts.values()) attempt.lost = true;
+    this.#attend?.break();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#peer?.close();
+  }
+
+  /** The attempt, if its lease still counts. */
+  #held(leaseId: string): FakeAttempt {
+    const attempt = this.attempts.get(leaseId);
     if (!attempt || attempt.lost || attempt.finish) throw refusal(9, "LEASE_LOST");
     return attempt;
-  };
-  const verdict = (leaseId: string): Verdict => {
-    const attempt = attempts.get(leaseId);
+  }
+
+  #verdict(leaseId: string): Verdict {
+    const attempt = this.attempts.get(leaseId);
     if (!attempt || attempt.lost || attempt.finish) {
       return create(VerdictSchema, { leaseId, verdict: { case: "unknown", value: {} } });
     }
@@ -131,145 +175,98 @@ export async function fakeControlPlane(options: FakeOptions = {}): Promise<FakeC
       const stop = { leaseId, reason, grace: durationFromMs(graceMs) };
       return create(VerdictSchema, { leaseId, verdict: { case: "stop", value: stop } });
     }
-    const value = {
-      durableLogOffset: BigInt(attempt.step.length),
-      durablePrepareOffset: BigInt(attempt.prepare.length),
-    };
+    const { step, prepare } = attempt;
+    const value = { durableLogOffset: BigInt(step.length), durablePrepareOffset: BigInt(prepare.length) };
     return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value } });
-  };
-  const welcome = (hello: Hello): MessageInitShape<typeof AttendResponseSchema>["message"] => ({
-    case: "welcome",
-    value: {
-      sessionId: session.id,
-      resumeKey: session.key,
-      leaseTtl: durationFromMs(leaseTtlMs),
-      reportEvery: durationFromMs(reportEveryMs),
-      limits,
-      verdicts: hello.held.map(({ leaseId }) => verdict(leaseId)),
-      workerName: "w1",
-      pool: "default",
-    },
-  });
-  const peer = await servePeer(token, {
-    attend(call) {
-      call.on("data", ({ message }) => {
-        if (message.case === "hello") {
-          self.hellos.push(message.value);
-          if (message.value.sessionId && message.value.sessionId !== session.id) {
-            call.fail(refusal(9, "SESSION_GONE"));
-            return;
-          }
-          attend?.fail(refusal(10, "SUPERSEDED"));
-          attend = call;
-          call.write(create(AttendResponseSchema, { message: welcome(message.value) } as never));
-          if (switches.breakAttend) call.break();
-        } else if (message.case === "report") {
-          self.reports.push(message.value);
-          if (switches.silent) return;
-          const renewed = {
-            seq: message.value.seq,
-            verdicts: message.value.held.map((h: { leaseId: string }) => verdict(h.leaseId)),
-          };
-          call.write(create(AttendResponseSchema, { message: { case: "renewed", value: renewed } } as never));
-        } else if (message.case === "accepted") {
-          const attempt = attempts.get(message.value.leaseId);
-          if (attempt) attempt.accepted++;
-        } else if (message.case === "declined") {
-          const attempt = attempts.get(message.value.leaseId);
-          if (attempt) attempt.declined = message.value.reason;
-        }
-      });
-      call.on("over", () => {
-        if (attend === call) attend = undefined;
-      });
-    },
-    sync({ sessionId, report, accepted }) {
-      self.syncs++;
-      if (sessionId !== session.id) throw refusal(9, "SESSION_GONE");
-      for (const { leaseId } of accepted) {
-        const attempt = attempts.get(leaseId);
-        if (attempt) attempt.accepted++;
-      }
-      const known = new Set(report?.held.map(({ leaseId }) => leaseId));
-      const offers = [...attempts.values()].filter((a) => !a.finish && !known.has(a.offer.leaseId)).map((a) => a.offer);
-      return { renewed: { seq: report?.seq ?? 0n, verdicts: [...known].map(verdict) }, offers };
-    },
-    startStep({ leaseId, stage }) {
-      held(leaseId).stages.push(stage);
-      return {};
-    },
-    appendLog(call) {
-      let chunks = 0;
-      call.on("data", async (request: AppendLogRequest) => {
-        try {
-          const refused = switches.refuseChunks;
-          if (refused && refused.times-- > 0) throw refusal(15, refused.reason);
-          const durable = append(held(request.leaseId), request);
-          if (switches.breakLogAfter !== undefined && ++chunks >= switches.breakLogAfter) return call.break();
-          if (switches.loseAcks) return;
-          if (switches.ackDelayMs) await new Promise((resolve) => setTimeout(resolve, switches.ackDelayMs));
-          call.write({ leaseId: request.leaseId, kind: request.kind, durableOffset: BigInt(durable) } as never);
-        } catch (reason) {
-          call.fail(reason as Error);
-        }
-      });
-    },
-    ...fakeBytes(switches, held),
-    finishStep(request) {
-      const attempt = attempts.get(request.leaseId);
-      if (attempt) attempt.finishes++;
-      if (attempt?.finish?.resultId === request.resultId) return {};
-      if (attempt?.finish) throw refusal(6, "RESULT_CONFLICT");
-      const known = held(request.leaseId);
-      if (Number(request.finalOffset) > known.step.length) throw refusal(9, "LOG_BEHIND");
-      known.finish = request;
-      if (switches.loseFinishAnswers-- > 0) throw refusal(14, "");
-      return {};
-    },
-  });
+  }
 
-  const self: FakeControlPlane = {
-    address: peer.address,
-    token,
-    switches,
-    attempts,
-    hellos: [],
-    reports: [],
-    syncs: 0,
-    limits,
-    attached: () => attend !== undefined,
-    offer(step, more = {}) {
-      const offer = create(OfferSchema, {
-        leaseId: randomUUID(),
-        attemptId: "att_1",
-        stepId: "stp_1",
-        buildId: "bld_1",
-        attempt: 1,
-        build: { number: 7n, job: "hello", branch: "main", url: "http://127.0.0.1:7480/jobs/hello/builds/7" },
-        traceContext: { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
-        ...more,
-        spec: { name: "test", checkout: false, ...step },
-      } as MessageInitShape<typeof OfferSchema>);
-      const attempt = fakeAttempt(offer);
-      attempts.set(offer.leaseId, attempt);
-      self.say({ case: "offer", value: offer });
-      return attempt;
-    },
-    say(message) {
-      attend?.write(create(AttendResponseSchema, { message } as never) as AttendResponse);
-    },
-    async finished(attempt) {
-      await expect.poll(() => attempt.finish, { timeout: 20_000, interval: 10 }).toBeDefined();
-      return attempt.finish as FinishStepRequest;
-    },
-    breakStreams: () => peer.breakStreams(),
-    refuseStream: (code, reason) => attend?.fail(refusal(code, reason)),
-    forgetSession() {
-      session = { id: `ses_${randomUUID()}`, key: randomBytes(16) };
-      for (const attempt of attempts.values()) attempt.lost = true;
-      attend?.break();
-    },
-    [Symbol.asyncDispose]: () => peer.close(),
-  };
-  return self;
+  #serveAttend(call: Call): void {
+    call.on("data", ({ message }: AttendRequest) => {
+      if (message.case === "hello") this.#welcome(call, message.value);
+      else if (message.case === "report") this.#renew(call, message.value);
+      else if (message.case === "accepted") this.#accepted(message.value.leaseId);
+      else if (message.case === "declined") {
+        const attempt = this.attempts.get(message.value.leaseId);
+        if (attempt) attempt.declined = message.value.reason;
+      }
+    });
+    call.on("over", () => {
+      if (this.#attend === call) this.#attend = undefined;
+    });
+  }
+
+  #welcome(call: Call, hello: Hello): void {
+    this.hellos.push(hello);
+    if (hello.sessionId && hello.sessionId !== this.#session.id) {
+      call.fail(refusal(9, "SESSION_GONE"));
+      return;
+    }
+    this.#attend?.fail(refusal(10, "SUPERSEDED"));
+    this.#attend = call;
+    this.say({
+      case: "welcome",
+      value: {
+        sessionId: this.#session.id,
+        resumeKey: this.#session.key,
+        leaseTtl: durationFromMs(this.#options.leaseTtlMs ?? 20_000),
+        reportEvery: durationFromMs(this.#options.reportEveryMs ?? 100),
+        limits: this.limits,
+        verdicts: hello.held.map(({ leaseId }) => this.#verdict(leaseId)),
+        workerName: "w1",
+        pool: "default",
+      } as never,
+    });
+    if (this.switches.breakAttend) call.break();
+  }
+
+  #renew(call: Call, report: Report): void {
+    this.reports.push(report);
+    if (this.switches.silent) return;
+    const renewed = { seq: report.seq, verdicts: report.held.map(({ leaseId }) => this.#verdict(leaseId)) };
+    call.write(create(AttendResponseSchema, { message: { case: "renewed", value: renewed } } as never));
+  }
+
+  #accepted(leaseId: string): void {
+    const attempt = this.attempts.get(leaseId);
+    if (attempt) attempt.accepted++;
+  }
+
+  #sync({ sessionId, report, accepted }: SyncRequest): MessageInitShape<typeof SyncResponseSchema> {
+    this.syncs++;
+    if (sessionId !== this.#session.id) throw refusal(9, "SESSION_GONE");
+    for (const { leaseId } of accepted) this.#accepted(leaseId);
+    const known = new Set(report?.held.map(({ leaseId }) => leaseId));
+    const open = [...this.attempts.values()].filter(({ finish, offer }) => !finish && !known.has(offer.leaseId));
+    const verdicts = [...known].map((leaseId) => this.#verdict(leaseId));
+    return { renewed: { seq: report?.seq ?? 0n, verdicts }, offers: open.map(({ offer }) => offer) };
+  }
+
+  #serveLog(call: Call): void {
+    let chunks = 0;
+    call.on("data", async (request: AppendLogRequest) => {
+      const { refuseChunks, breakLogAfter, loseAcks, ackDelayMs } = this.switches;
+      try {
+        if (refuseChunks && refuseChunks.times-- > 0) throw refusal(15, refuseChunks.reason);
+        const durable = append(this.#held(request.leaseId), request);
+        if (breakLogAfter !== undefined && ++chunks >= breakLogAfter) return call.break();
+        if (loseAcks) return;
+        if (ackDelayMs) await new Promise((resolve) => setTimeout(resolve, ackDelayMs));
+        call.write({ leaseId: request.leaseId, kind: request.kind, durableOffset: BigInt(durable) });
+      } catch (reason) {
+        call.fail(reason as Error);
+      }
+    });
+  }
+
+  #finish(request: FinishStepRequest): object {
+    const attempt = this.attempts.get(request.leaseId);
+    if (attempt) attempt.finishes++;
+    if (attempt?.finish?.resultId === request.resultId) return {};
+    if (attempt?.finish) throw refusal(6, "RESULT_CONFLICT");
+    const held = this.#held(request.leaseId);
+    if (Number(request.finalOffset) > held.step.length) throw refusal(9, "LOG_BEHIND");
+    held.finish = request;
+    if (this.switches.loseFinishAnswers-- > 0) throw refusal(14, "");
+    return {};
+  }
 }
