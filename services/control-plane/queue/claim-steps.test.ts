@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { attendingWorker, runningBuild, stepStates } from "../../testing/build-fixture.ts";
 import { freshDatabase } from "../../testing/fresh-database.ts";
 import { claimSteps } from "./claim-steps.ts";
+import { releaseSession } from "./release-sessions.ts";
 
 test("two workers that claim at once never get the same step, and together get all", async () => {
   await using fresh = await freshDatabase();
@@ -48,4 +49,19 @@ test("a session that is over gets nothing, and takes nothing off the queue", asy
   const live = await attendingWorker(fresh.db);
   expect(await claimSteps(fresh.db, late.claimant)).toEqual([]);
   expect(await claimSteps(fresh.db, live.claimant)).toHaveLength(1);
+});
+
+test("steps that a lost worker held together go one by one to workers that can't hold them all", async () => {
+  await using fresh = await freshDatabase();
+  await runningBuild(
+    fresh.db,
+    ["a", "b"].map((key) => ({ key, cpuMillis: 3_000 })),
+  );
+  const big = await attendingWorker(fresh.db);
+  expect(await claimSteps(fresh.db, { ...big.claimant, freeCpuMillis: 8_000 })).toHaveLength(2);
+  await releaseSession(fresh.db, big.claimant.sessionId, "gone");
+  const small = await attendingWorker(fresh.db);
+  expect(await claimSteps(fresh.db, small.claimant)).toHaveLength(1);
+  const other = await attendingWorker(fresh.db);
+  expect(await claimSteps(fresh.db, other.claimant)).toHaveLength(1);
 });

@@ -60,8 +60,9 @@ export async function claimSteps({ sql }: Pick<Db, "sql">, by: Claimant): Promis
         WHERE shape_id = f.id AND available_at <= clock_timestamp()
         ORDER BY priority DESC, order_key LIMIT ${limit} FOR UPDATE SKIP LOCKED) q),
     summed AS (
+      -- By rows: what was queued again shares one order key, and as peers none of it would fit where not all does.
       SELECT step_id, row_number() OVER w AS n, sum(cpu_millis) OVER w AS cpu, sum(memory_bytes) OVER w AS memory
-      FROM found WINDOW w AS (ORDER BY priority DESC, order_key)),
+      FROM found WINDOW w AS (ORDER BY priority DESC, order_key, step_id ROWS UNBOUNDED PRECEDING)),
     taken AS (
       DELETE FROM queue q USING summed s
       WHERE q.step_id = s.step_id AND s.n <= ${limit}
