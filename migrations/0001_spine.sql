@@ -140,7 +140,7 @@ CREATE TABLE steps (
   -- How often it was leased, and how often that ended by our fault.
   attempt             integer NOT NULL DEFAULT 0,
   errors              integer NOT NULL DEFAULT 0,
-  lease_id            uuid UNIQUE,
+  lease_id            uuid,
   session_id          text,
   exit_code           integer,
   reason              text NOT NULL DEFAULT '',
@@ -157,6 +157,8 @@ CREATE TABLE steps (
   CONSTRAINT step_finished_iff_over CHECK
     ((state IN ('success', 'failure', 'error', 'timeout', 'cancellation', 'skip')) = (finished_at IS NOT NULL))
 ) WITH (fillfactor = 80);
+-- Partial, and so no key that others could refer to: a lease that begins or ends waits for nobody who refers to the step.
+CREATE UNIQUE INDEX steps_by_lease ON steps (lease_id) WHERE lease_id IS NOT NULL;
 CREATE INDEX steps_of_session ON steps (session_id) WHERE session_id IS NOT NULL;
 CREATE INDEX steps_unfinished ON steps (build_id)
   WHERE state IN ('waiting', 'queued', 'leased', 'running', 'finishing');

@@ -75,14 +75,15 @@ export async function finishStep(sql: Sql, worker: WorkerCaller, finish: Finishe
 export async function finishSteps(sql: Sql, told: ToldFinish[]): Promise<PromiseSettledResult<Finish | undefined>[]> {
   const facts = new Map((await readFacts(sql, told)).map((row) => [row.leaseId, row]));
   const answers = new Map<ToldFinish, PromiseSettledResult<Finish | undefined>>();
-  const decided = new Map<string, Decided>();
+  const decided = new Map<string, Decided & { one: ToldFinish }>();
   const again: ToldFinish[] = [];
   for (const one of told) {
     try {
+      // What was told twice at once meets its own first telling.
       if (decided.has(one.finish.leaseId)) again.push(one);
       else {
         const mine = decide(one, facts.get(one.finish.leaseId));
-        if (mine) decided.set(one.finish.leaseId, mine);
+        if (mine) decided.set(one.finish.leaseId, { ...mine, one });
         else answers.set(one, { status: "fulfilled", value: undefined });
       }
     } catch (reason) {
@@ -90,17 +91,16 @@ export async function finishSteps(sql: Sql, told: ToldFinish[]): Promise<Promise
     }
   }
   const rows = new Map((await recordFinishes(sql, [...decided.values()])).map(({ leaseId, ...row }) => [leaseId, row]));
-  // What was told twice at once meets its own first telling.
+  for (const [leaseId, { one, facts, decision }] of decided) {
+    const row = rows.get(leaseId);
+    if (row) answers.set(one, { status: "fulfilled", value: { ...facts, ...row, decision } });
+    // Between reading and writing somebody else ended it, or asked it to stop: another reading tells which. Neither
+    // happens twice to a lease.
+    else again.push(one);
+  }
   const later = again.length > 0 ? await finishSteps(sql, again) : [];
-  return told.map((one) => {
-    const known = again.includes(one) ? later[again.indexOf(one)] : answers.get(one);
-    if (known) return known;
-    const { leaseId } = one.finish;
-    const [mine, row] = [decided.get(leaseId), rows.get(leaseId)];
-    // Between reading and writing somebody else ended it.
-    if (!mine || !row) return { status: "rejected", reason: leaseLost(leaseId) };
-    return { status: "fulfilled", value: { ...mine.facts, ...row, decision: mine.decision } };
-  });
+  for (const [i, answer] of later.entries()) answers.set(again[i] as ToldFinish, answer);
+  return told.map((one) => answers.get(one) as PromiseSettledResult<Finish | undefined>);
 }
 
 function readFacts(sql: Sql, told: ToldFinish[]) {

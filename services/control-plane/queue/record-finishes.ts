@@ -5,6 +5,10 @@ import type { FinishedAttempt } from "./finish-step.ts";
 export interface DecidedFinish {
   finish: FinishedAttempt;
   decision: EndDecision;
+  facts: {
+    /** Whether a cancel was known when it was decided. */
+    cancelRequested: boolean;
+  };
 }
 
 export interface RecordedFinish {
@@ -15,8 +19,8 @@ export interface RecordedFinish {
 }
 
 /**
- * Ends attempts and their steps as was decided, each if its lease still is the step's: the guard, the moves and the
- * queue in one statement. Answers those that it ended.
+ * Ends attempts and their steps as was decided, each if its lease still is the step's and nobody asked it to stop
+ * meanwhile: the guard, the moves and the queue in one statement. Answers those that it ended.
  */
 export async function recordFinishes(sql: Sql, decided: DecidedFinish[]): Promise<RecordedFinish[]> {
   if (decided.length === 0) return [];
@@ -25,12 +29,12 @@ export async function recordFinishes(sql: Sql, decided: DecidedFinish[]): Promis
       SELECT * FROM jsonb_to_recordset(${sql.json(decided.map(rowOf) as never)}) AS r(
         lease uuid, result uuid, step text, attempt text, reason text, cause text, error integer, exit_code integer,
         signal text, out_of_memory boolean, failed_entry integer, started_at timestamptz, ran_seconds float8,
-        log_final bigint, log_sha256 text, log_dropped bigint)),
+        log_final bigint, log_sha256 text, log_dropped bigint, cancelled boolean)),
     held AS (
       -- In one order, so that two who move several steps never wait for each other.
       SELECT s.id, s.lease_id, a.leased_at FROM r JOIN attempts a ON a.lease_id = r.lease
         JOIN steps s ON s.id = a.step_id AND s.lease_id = r.lease
-      ORDER BY s.id FOR UPDATE OF s),
+      ORDER BY s.id FOR NO KEY UPDATE OF s),
     step AS (
       UPDATE steps SET state = r.step, lease_id = NULL, session_id = NULL, exit_code = r.exit_code,
         reason = r.reason, cause = r.cause, errors = errors + r.error,
@@ -40,6 +44,7 @@ export async function recordFinishes(sql: Sql, decided: DecidedFinish[]): Promis
         finished_at = CASE WHEN r.step <> 'queued' THEN clock_timestamp() END
       FROM held JOIN r ON r.lease = held.lease_id
       WHERE steps.id = held.id AND steps.lease_id = r.lease AND steps.state IN ('leased', 'running', 'finishing')
+        AND (steps.cancel_requested_at IS NOT NULL) = r.cancelled
       RETURNING steps.id, r.lease, steps.state, steps.org_id, steps.shape_id, steps.started_at, steps.finished_at),
     attempt AS (
       UPDATE attempts SET state = r.attempt, result_id = r.result, exit_code = r.exit_code, signal = r.signal,
@@ -57,7 +62,7 @@ export async function recordFinishes(sql: Sql, decided: DecidedFinish[]): Promis
     FROM step JOIN attempt ON attempt.lease_id = step.lease JOIN shapes h ON h.id = step.shape_id`;
 }
 
-function rowOf({ finish, decision }: DecidedFinish) {
+function rowOf({ finish, decision, facts }: DecidedFinish) {
   const { startedAt, endedAt, logSha256 } = finish;
   return {
     lease: finish.leaseId,
@@ -77,5 +82,6 @@ function rowOf({ finish, decision }: DecidedFinish) {
     log_final: finish.finalOffset,
     log_sha256: logSha256.length > 0 ? Buffer.from(logSha256).toString("hex") : null,
     log_dropped: finish.droppedLogBytes,
+    cancelled: facts.cancelRequested,
   };
 }

@@ -58,11 +58,13 @@ async function release(
     WITH gone AS (${sessions}),
     held AS (
       SELECT s.id, s.lease_id, s.cancel_requested_at IS NOT NULL AS cancelled, s.errors + 1 >= ${MAX_ERRORS} AS last,
-        b.cancel_reason
+        -- The build may have been cancelled after this statement began: then the step says so, and the build not yet.
+        coalesce(nullif(b.cancel_reason, ''), 'The build was cancelled.') AS cancel_reason
       FROM steps s JOIN gone ON gone.id = s.session_id JOIN builds b ON b.id = s.build_id
       WHERE s.state IN ('leased', 'running', 'finishing')
         AND (${onlyLease}::uuid IS NULL OR s.lease_id = ${onlyLease}::uuid)
-      FOR UPDATE OF s SKIP LOCKED),
+      -- No key is changed: whoever writes an artifact's row refers to the step, and has its attempt already.
+      FOR NO KEY UPDATE OF s SKIP LOCKED),
     step AS (
       UPDATE steps SET
         state = CASE WHEN h.cancelled THEN 'cancellation' WHEN h.last THEN 'error' ELSE 'queued' END,
