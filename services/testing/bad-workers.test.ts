@@ -15,6 +15,9 @@ import { type Ritmo, startRitmo } from "./start-ritmo.ts";
 // its name, nothing of it is kept, and what the right worker says is taken. The table of all rows is in
 // bad-inputs.test.ts.
 
+// For a machine that has much else to do.
+vi.setConfig({ testTimeout: 120_000 });
+
 let fresh: FreshDatabase;
 let ritmo: Ritmo;
 

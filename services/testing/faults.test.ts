@@ -15,6 +15,9 @@ import { attemptsOf, logOf, openWitness } from "./witness.ts";
 
 // Parts are killed or frozen in the middle of a build, and the step is its own witness.
 
+// For a machine that has much else to do.
+vi.setConfig({ testTimeout: 120_000 });
+
 const WAIT = { timeout: 20_000, interval: 50 };
 
 /** The control plane that a worker said it came in at, and the others. */

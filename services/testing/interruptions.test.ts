@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BuildService, BuildState, StepState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { sleep } from "../process/wait.ts";
 import { type FreshDatabase, freshDatabase } from "./fresh-database.ts";
 import { openLossyProxy } from "./lossy-proxy.ts";
@@ -12,6 +12,9 @@ import { attemptsOf, logOf } from "./witness.ts";
 
 // Connections to the database break all the time while builds of many small steps run. Nobody who asks repeats
 // anything but what failed, under the same request id; nothing is lost, and nothing is done twice.
+
+// For a machine that has much else to do.
+vi.setConfig({ testTimeout: 120_000 });
 
 const LAYERS = 5;
 const WIDTH = 6;

@@ -3,12 +3,15 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type RunningUp, startUp } from "./start-up.ts";
 import { COMMANDS, CONTRACT, commandsShownIn } from "./transcripts.ts";
 import { openShell, type Typed, type TypedShell } from "./typed-shell.ts";
 
 // Both transcripts, typed into a real shell beside a real `ritmo up`, each line where the one before left off.
+
+// For a machine that has much else to do.
+vi.setConfig({ testTimeout: 120_000 });
 
 const ROOT = join(import.meta.dirname, "../..");
 const GRPCURL = findGrpcurl();
