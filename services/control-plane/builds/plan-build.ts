@@ -6,8 +6,9 @@ import { readSource, type SourceAnswer, SourceProblem } from "../source/read-sou
 import { type BuildEnd, endPendingBuild } from "./end-build.ts";
 import { openBuild } from "./open-build.ts";
 
-// A planner that dies is replaced after this time; reading a source is bounded well below it.
-const PLAN_SECONDS = 90;
+// A planner that dies, or that lost the database, is replaced after this time; one that lives renews its claim.
+const PLAN_SECONDS = 15;
+const RENEW_EVERY_MS = 4_000;
 const MAX_TRIES = 4;
 const DEFAULT_PATH = ".ritmo.yaml";
 
@@ -44,9 +45,23 @@ export async function planPendingBuilds(core: Core, limit: number): Promise<numb
 }
 
 async function planBuild(core: Core, build: PendingBuild): Promise<void> {
-  const end = await tryToOpen(core, build);
+  const renewing = setInterval(() => void renewClaim(core, build.id), RENEW_EVERY_MS);
+  const end = await tryToOpen(core, build).finally(() => clearInterval(renewing));
   if (end && (await endPendingBuild(core.db, build.id, end))) core.metrics.builds.inc({ result: end.outcome });
   core.hints.send("events", build.orgId);
+}
+
+async function renewClaim({ db, logger }: Core, id: string): Promise<void> {
+  try {
+    await db.sql`
+      UPDATE builds SET planned_until = clock_timestamp() + ${PLAN_SECONDS} * interval '1 second'
+      WHERE id = ${id} AND state = 'pending'`;
+  } catch (reason) {
+    logger.debug(
+      { err: reason, build: id },
+      "a claim on a plan could not be renewed; it may be planned twice, and opened once",
+    );
+  }
 }
 
 async function tryToOpen(core: Core, build: PendingBuild): Promise<BuildEnd | undefined> {
