@@ -1,11 +1,16 @@
 import { randomUUID } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { HelloSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { expect, test } from "vitest";
-import { runningBuild, stepStates } from "../../testing/build-fixture.ts";
+import { attendingWorker, runningBuild, stepStates } from "../../testing/build-fixture.ts";
 import { FakeWorker, workerToken } from "../../testing/fake-worker.ts";
 import { freshDatabase } from "../../testing/fresh-database.ts";
 import { openWorkerPort } from "../../testing/worker-port.ts";
 import { cancelBuild } from "../builds/cancel-build.ts";
 import { releaseExpired } from "../queue/release-sessions.ts";
+import { PROTOCOL_VERSION } from "./limits.ts";
+import { openSession } from "./open-session.ts";
+import { openRenewals } from "./renew-sessions.ts";
 
 const reasonOf = (reason: unknown) =>
   String((reason as { findDetails?: unknown })?.findDetails ? (reason as Error).message : reason);
@@ -117,9 +122,38 @@ test("a process without a journal begins anew, and what the one before held is q
   await newer.hello();
   const second = await newer.hear("offer");
   expect([first.attempt, second.attempt]).toEqual([1, 2]);
+  // The older process must not come back for the place: it would end the newer one's session in turn.
+  expect(reasonOf(await older.ended)).toMatch(/another process took the place of w1/);
   await expect(older.finish(first)).rejects.toThrow(/is over/);
   await newer.finish(second);
   expect(await stepStates(fresh.db, build)).toEqual({ a: "success" });
+});
+
+test("of processes that begin at once with one token one stays", async () => {
+  await using fresh = await freshDatabase();
+  await using port = await openWorkerPort(fresh);
+  const { caller } = await attendingWorker(fresh.db);
+  const hello = create(HelloSchema, { protocolVersion: PROTOCOL_VERSION, slots: 2 });
+  let opening: Promise<unknown> = Promise.resolve();
+  await fresh.db.transaction(async (tx) => {
+    await tx`SELECT FROM workers WHERE id = ${caller.workerId} FOR NO KEY UPDATE`;
+    opening = Promise.all([1, 2, 3].map(() => openSession(port.core, caller, hello)));
+    const waiting = () => fresh.db.sql`
+      SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    await expect.poll(async () => (await waiting()).length).toBe(3);
+  });
+  await opening;
+  expect(await fresh.db.sql`SELECT FROM sessions WHERE expires_at > '-infinity'`).toHaveLength(1);
+});
+
+test("two streams of a session that report in the same moment: only the newer one is heard", async () => {
+  await using fresh = await freshDatabase();
+  await using port = await openWorkerPort(fresh);
+  const { claimant } = await attendingWorker(fresh.db);
+  await fresh.db.sql`UPDATE sessions SET stream = 2 WHERE id = ${claimant.sessionId}`;
+  const renewals = openRenewals(port.core);
+  const both = [1, 2, 0].map((stream) => renewals.renew(claimant.sessionId, stream, false));
+  expect((await Promise.all(both)).map((renewal) => renewal.kind)).toEqual(["superseded", "renewed", "renewed"]);
 });
 
 test("a worker that falls silent loses its lease by the database's clock, and its next report is told so", async () => {

@@ -3,6 +3,7 @@ import { type Pushable, pushable } from "../../process/pushable.ts";
 import { Refusal } from "../../process/refusal.ts";
 import { aborted } from "../../process/wait.ts";
 import type { WorkerCaller } from "../identity/caller.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { type Attendance, WorkerStream } from "./worker-stream.ts";
 
 /**
@@ -56,16 +57,5 @@ async function readRequests(
     }
   } finally {
     await stream?.close();
-  }
-}
-
-/** The requests, until there are no more or the signal aborts: a worker that never closes its side holds up nothing. */
-async function* untilAborted<T>(requests: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const end = aborted(signal).then(() => ({ done: true, value: undefined }) as const);
-  const iterator = requests[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([iterator.next(), end]);
-    if (next.done) return;
-    yield next.value;
   }
 }

@@ -65,15 +65,19 @@ export async function openSession(core: Core, worker: WorkerCaller, hello: Hello
 async function beginSession(core: Core, worker: WorkerCaller) {
   const sessionId = newId("ses");
   const resumeKey = randomBytes(32);
-  const rows = await core.db.sql<{ id: string }[]>`
-    WITH old AS (
-      UPDATE sessions SET expires_at = '-infinity', stream = stream + 1
-      WHERE worker_id = ${worker.workerId} AND expires_at > '-infinity' RETURNING id),
-    new AS (
-      INSERT INTO sessions (id, org_id, worker_id, resume_key_hash, expires_at)
-      VALUES (${sessionId}, ${worker.orgId}, ${worker.workerId}, ${hash(resumeKey)},
-        clock_timestamp() + ${core.config.leaseSeconds} * interval '1 second'))
-    SELECT id FROM old`;
+  const rows = await core.db.transaction(async (tx) => {
+    // One after the other: of two processes that begin at once each must see the other's session, or both would stay.
+    await tx`SELECT FROM workers WHERE id = ${worker.workerId} FOR NO KEY UPDATE`;
+    return await tx<{ id: string }[]>`
+      WITH old AS (
+        UPDATE sessions SET expires_at = '-infinity', stream = stream + 1
+        WHERE worker_id = ${worker.workerId} AND expires_at > '-infinity' RETURNING id),
+      new AS (
+        INSERT INTO sessions (id, org_id, worker_id, resume_key_hash, expires_at)
+        VALUES (${sessionId}, ${worker.orgId}, ${worker.workerId}, ${hash(resumeKey)},
+          clock_timestamp() + ${core.config.leaseSeconds} * interval '1 second'))
+      SELECT id FROM old`;
+  });
   for (const { id } of rows) {
     const cause = "Its worker's process was replaced by another one that knew nothing of it.";
     await afterRelease(core, await releaseSession(core.db, id, cause));

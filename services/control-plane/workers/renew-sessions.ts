@@ -1,12 +1,12 @@
 import type { Core } from "../core.ts";
 import { inGrace } from "../queue/in-grace.ts";
 import { type HeldLease, readLeases } from "../queue/read-leases.ts";
+import type { Sql } from "../store/open-database.ts";
 
-export type Renewal =
-  | { kind: "renewed"; leases: HeldLease[]; draining: boolean; drainReason: string }
-  /** A newer stream speaks for the session. */
-  | { kind: "superseded" }
-  | { kind: "gone" };
+export type Renewal = { kind: "renewed"; leases: HeldLease[]; draining: boolean; drainReason: string } | { kind: Lost };
+
+/** A newer stream speaks for the session; another process took the worker's place; or its time ran out. */
+export type Lost = "superseded" | "replaced" | "gone";
 
 export interface Renewals {
   /** Renews a session by the database's clock; `stream` 0 speaks for no stream. All that come within a moment share one statement. */
@@ -44,7 +44,7 @@ export function openRenewals(core: Pick<Core, "db" | "config">): Renewals {
 }
 
 async function renewAll({ db, config }: Pick<Core, "db" | "config">, batch: Waiting[]): Promise<void> {
-  const rows = await db.sql<{ id: string; stream: number; draining: boolean; drainReason: string; renewed: boolean }[]>`
+  const rows = await db.sql<{ id: string; stream: number; draining: boolean; drainReason: string }[]>`
     WITH asked AS (
       SELECT * FROM jsonb_to_recordset(${db.sql.json(batch.map((w) => ({ id: w.sessionId, stream: w.stream, draining: w.draining })))})
         AS r(id text, stream bigint, draining boolean)),
@@ -53,23 +53,36 @@ async function renewAll({ db, config }: Pick<Core, "db" | "config">, batch: Wait
       FROM asked a
       WHERE s.id = a.id AND (a.stream = 0 OR s.stream = a.stream) AND s.expires_at > '-infinity'
         AND (s.expires_at > clock_timestamp() OR ${inGrace(db.sql, config.leaseSeconds)})
-      RETURNING s.id, s.worker_id, a.draining),
+      RETURNING s.id, s.stream, s.worker_id, a.draining),
     seen AS (
       UPDATE workers w SET last_seen_at = clock_timestamp(),
         state = CASE WHEN w.draining OR r.draining THEN 'draining' ELSE 'online' END
       FROM renewed r WHERE w.id = r.worker_id)
-    SELECT s.id, s.stream, w.draining, w.drain_reason AS "drainReason", r.id IS NOT NULL AS renewed
-    FROM sessions s JOIN asked a ON a.id = s.id JOIN workers w ON w.id = s.worker_id LEFT JOIN renewed r ON r.id = s.id`;
+    SELECT r.id, r.stream, w.draining, w.drain_reason AS "drainReason" FROM renewed r JOIN workers w ON w.id = r.worker_id`;
   const byId = new Map(rows.map((row) => [row.id, row]));
-  const renewed = rows.filter((row) => row.renewed).map((row) => row.id);
-  const leases = Map.groupBy(renewed.length > 0 ? await readLeases(db.sql, renewed) : [], (l) => l.sessionId);
+  const leases = Map.groupBy(rows.length > 0 ? await readLeases(db.sql, [...byId.keys()]) : [], (l) => l.sessionId);
+  const others: Waiting[] = [];
   for (const one of batch) {
     const row = byId.get(one.sessionId);
-    if (row?.renewed) {
+    // Two streams of a session may ask in one batch, and only the newest is heard.
+    if (row && (one.stream === 0 || one.stream === row.stream)) {
       const { draining, drainReason } = row;
       one.resolve({ kind: "renewed", leases: leases.get(one.sessionId) ?? [], draining, drainReason });
-    } else {
-      one.resolve({ kind: row && one.stream !== 0 && row.stream > one.stream ? "superseded" : "gone" });
-    }
+    } else others.push(one);
   }
+  if (others.length > 0) await tellWhy(db.sql, others);
+}
+
+/** Read anew: what the statement itself began with may be older than what it was refused by. */
+async function tellWhy(sql: Sql, lost: Waiting[]): Promise<void> {
+  const rows = await sql<{ id: string; stream: number; over: boolean }[]>`
+    SELECT id, stream, expires_at = '-infinity' AS over FROM sessions WHERE id = ANY(${lost.map((one) => one.sessionId)})`;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  for (const one of lost) one.resolve({ kind: whyLost(byId.get(one.sessionId), one.stream) });
+}
+
+/** Why a stream does not speak for its session any more; stream 0 is none. A session that is replaced ends, and its stream grows. */
+export function whyLost(session: { stream: number; over: boolean } | undefined, stream: number): Lost {
+  if (!session || stream === 0 || session.stream <= stream) return "gone";
+  return session.over ? "replaced" : "superseded";
 }

@@ -22,7 +22,7 @@ import { endIdleSession } from "./end-session.ts";
 import { limits, PROTOCOL_VERSION } from "./limits.ts";
 import { type OpenSession, openSession, sessionGone } from "./open-session.ts";
 import { reconcile } from "./reconcile.ts";
-import type { Renewals } from "./renew-sessions.ts";
+import { type Lost, type Renewals, whyLost } from "./renew-sessions.ts";
 import { Attending } from "./roster.ts";
 
 export interface Attendance {
@@ -163,11 +163,11 @@ export class WorkerStream {
   private async lookAgain(): Promise<void> {
     const { core, dispatcher } = this.attendance;
     try {
-      const [row] = await core.db.sql<{ stream: number; gone: boolean; draining: boolean; drainReason: string }[]>`
-        SELECT s.stream, s.expires_at = '-infinity' AS gone, w.draining, w.drain_reason AS "drainReason"
+      const [row] = await core.db.sql<{ stream: number; over: boolean; draining: boolean; drainReason: string }[]>`
+        SELECT s.stream, s.expires_at = '-infinity' AS over, w.draining, w.drain_reason AS "drainReason"
         FROM sessions s JOIN workers w ON w.id = s.worker_id WHERE s.id = ${this.session.sessionId}`;
-      if (!row || row.gone) return this.out.fail(this.ended("gone"));
-      if (row.stream > this.session.stream) return this.out.fail(this.ended("superseded"));
+      if (!row || row.over || row.stream > this.session.stream)
+        return this.out.fail(this.ended(whyLost(row, this.session.stream)));
       const leases = await readLeases(core.db.sql, [this.session.sessionId]);
       this.attending.adjust(leases);
       this.stopCancelled(leases);
@@ -225,7 +225,11 @@ export class WorkerStream {
     this.attending.held.delete(leaseId);
   }
 
-  private ended(kind: "superseded" | "gone"): Refusal {
+  private ended(kind: Lost): Refusal {
+    // Told apart from a session that is gone, or the two processes would take the worker's place from each other for ever.
+    if (kind === "replaced") {
+      return new Refusal("aborted", "WORKER_REPLACED", `another process took the place of ${this.worker.name}`);
+    }
     if (kind === "superseded") {
       return new Refusal("aborted", "SUPERSEDED", `a newer stream speaks for the session ${this.session.sessionId}`);
     }
