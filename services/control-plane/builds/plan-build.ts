@@ -1,7 +1,7 @@
 import { type Diagnostic, Severity } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
 import type { Core } from "../core.ts";
 import { makePlan, type Plan } from "../pipeline/make-plan.ts";
-import { readPipeline } from "../pipeline/read-pipeline.ts";
+import { readPipelineApart } from "../pipeline/read-pipeline-apart.ts";
 import { readSource, type SourceAnswer, SourceProblem } from "../source/read-source.ts";
 import { type BuildEnd, endPendingBuild } from "./end-build.ts";
 import { openBuild } from "./open-build.ts";
@@ -74,7 +74,7 @@ async function tryToOpen(core: Core, build: PendingBuild): Promise<BuildEnd | un
   }
   try {
     const source = await readBuildSource(core, build);
-    const planned = planText(build, source);
+    const planned = await planText(build, source);
     if ("outcome" in planned) return planned;
     const opened = await openBuild(core.db, build, source, planned);
     for (const pool of opened?.pools ?? []) core.hints.send("queue", pool);
@@ -107,9 +107,9 @@ async function readBuildSource(core: Core, build: PendingBuild): Promise<SourceA
   );
 }
 
-function planText(build: PendingBuild, source: SourceAnswer): Plan | BuildEnd {
+async function planText(build: PendingBuild, source: SourceAnswer): Promise<Plan | BuildEnd> {
   const file = build.pipelineText === null ? (build.pipelinePath ?? DEFAULT_PATH) : `the pipeline of ${build.job}`;
-  const { diagnostics, pipeline } = readPipeline(build.pipelineText ?? source.pipelineText ?? "", file);
+  const { diagnostics, pipeline } = await readPipelineApart(build.pipelineText ?? source.pipelineText ?? "", file);
   const errors = diagnostics.filter((d) => d.severity === Severity.ERROR);
   if (!pipeline || errors.length > 0) {
     return { outcome: "failure", reason: "PIPELINE_INVALID", cause: describe(errors), diagnostics, commit: source };

@@ -8,13 +8,13 @@ import {
 import { Refusal } from "../../process/refusal.ts";
 import { MAX_TEXT_BYTES } from "../pipeline/check-text.ts";
 import { makeSchema } from "../pipeline/make-schema.ts";
-import { readPipeline } from "../pipeline/read-pipeline.ts";
+import { readPipelineApart } from "../pipeline/read-pipeline-apart.ts";
 
 /** The one validator of pipelines, for editors and the command line; the trigger uses the same code. */
 export function pipelineService(): ServiceImpl<typeof PipelineService> {
   const jsonSchema = makeSchema();
   return {
-    validatePipeline({ text, file }) {
+    async validatePipeline({ text, file }) {
       const sizeBytes = Buffer.byteLength(text);
       if (sizeBytes > MAX_TEXT_BYTES) {
         const message = `the pipeline has ${sizeBytes} bytes; at most ${MAX_TEXT_BYTES} (512 KiB) are allowed; split it`;
@@ -22,7 +22,7 @@ export function pipelineService(): ServiceImpl<typeof PipelineService> {
           violations: [{ field: "text", description: message }],
         });
       }
-      return create(ValidatePipelineResponseSchema, readPipeline(text, file || undefined));
+      return create(ValidatePipelineResponseSchema, await readPipelineApart(text, file || undefined));
     },
     getSchema: () => create(GetSchemaResponseSchema, { jsonSchema }),
   };
