@@ -51,7 +51,7 @@ export async function adoptAttempt(parts: AdoptParts, hand: Hand, left: LeftAtte
     const logs = await recoverAttemptLogs(parts, hand, folders, durable);
     try {
       const finish = left.finish ?? (await sealAttempt(parts, hand, folders, logs, restarted()));
-      await tellResult(parts, hand, logs, finish);
+      await tellResult(parts, hand, folders, logs, finish);
     } finally {
       await logs.close();
     }

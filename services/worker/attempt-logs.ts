@@ -32,6 +32,8 @@ export interface AttemptLogs {
   close(): Promise<void>;
 }
 
+// Made once: an abort without a reason takes a picture of the stack every time.
+const CLOSED = new Error("the log was closed");
 const DEFAULT_MAX_LOG_BYTES = 1024 ** 3;
 
 /** Opens the logs of a new attempt. Nothing is written or sent until there is something. */
@@ -107,7 +109,7 @@ function logsOver(
       await Promise.all([shippers.step.reached(stepOffset), shippers.prepare.reached(prepareOffset)]);
     },
     async close() {
-      closing.abort();
+      closing.abort(CLOSED);
       await Promise.all([step.flushed(), prepare.flushed(), shippers.step.ended, shippers.prepare.ended]);
       await Promise.all([spools.step.close(), spools.prepare.close()]);
     },

@@ -25,13 +25,15 @@ export interface AttemptEnd {
 }
 
 const MAX_BEHIND = 10;
+// A result that is answered sooner needs no disk: a machine that crashes within this time is back after its leases.
+const SECURE_AFTER_MS = 200;
 
 export interface FinishParts extends LogParts {
   journal: Journal;
   log: Logger;
 }
 
-/** Closes the logs and writes down what is to be told; from here on a crash changes nothing about the result. */
+/** Closes the logs and writes down what is to be told; from here on a crash of the worker changes nothing about it. */
 export async function sealAttempt(
   parts: FinishParts,
   hand: Hand,
@@ -68,10 +70,20 @@ export async function sealAttempt(
 export async function tellResult(
   parts: FinishParts,
   hand: Hand,
+  folders: Folders,
   logs: AttemptLogs,
   finish: FinishStepRequest,
 ): Promise<void> {
   hand.stage = "finishing";
+  const secure = setTimeout(() => parts.journal.secureFinish(folders).catch(() => {}), SECURE_AFTER_MS);
+  try {
+    await tell(parts, hand, logs, finish);
+  } finally {
+    clearTimeout(secure);
+  }
+}
+
+async function tell(parts: FinishParts, hand: Hand, logs: AttemptLogs, finish: FinishStepRequest): Promise<void> {
   for (let behind = 0; ; behind++) {
     try {
       await logs.delivered(Number(finish.finalOffset), Number(finish.finalPrepareOffset));

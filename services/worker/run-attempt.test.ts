@@ -40,7 +40,6 @@ test("a step runs, its log arrives byte for byte, and its end is told", async ()
   expect(finish.finalOffset).toBe(BigInt(attempt.step.length));
   expect(Buffer.from(finish.logSha256)).toEqual(createHash("sha256").update(attempt.step).digest());
   expect(attempt.accepted).toBe(1);
-  expect(attempt.stages).toEqual([1]);
   expect(groupsOf(attempt)).toEqual([
     [0, 1, "echo one; echo two >&2; echo three"],
     [14, "end"],
@@ -51,6 +50,18 @@ test("a step runs, its log arrives byte for byte, and its end is told", async ()
   ]);
   await expect.poll(() => existsSync(join(s.workDir, "attempts", attempt.offer.leaseId))).toBe(false);
   await expect.poll(() => readdirSync(join(s.workDir, "trash"))).toEqual([]);
+});
+
+test("a step that takes its time says that it runs; one that ends at once only tells its result", async () => {
+  await using s = await scene();
+  const slow = s.peer.offer({ run: ["sleep 1000"] });
+  await expect.poll(() => slow.stages).toEqual([1]);
+  slow.stop = { reason: "seen", graceMs: 100 };
+  await s.peer.finished(slow);
+  const quick = s.peer.offer({ run: ["exit 0"] });
+  const { startedAt, endedAt } = await s.peer.finished(quick);
+  expect(startedAt && endedAt).toBeTruthy();
+  expect(quick.step.length + quick.marks.length).toBe(0);
 });
 
 test("the entry that failed, its exit code and a pipe's failure are told; the entries after it do not run", async () => {

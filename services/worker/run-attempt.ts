@@ -35,7 +35,7 @@ export async function runAttempt(parts: RunParts, hand: Hand, left?: Left): Prom
   try {
     const end = await work(parts, hand, folders, logs, left);
     hand.dropped.throwIfAborted();
-    await tellResult(parts, hand, logs, await sealAttempt(parts, hand, folders, logs, end));
+    await tellResult(parts, hand, folders, logs, await sealAttempt(parts, hand, folders, logs, end));
   } catch (reason) {
     log.warn({ leaseId, reason: messageOf(reason) }, "an attempt was dropped");
   } finally {

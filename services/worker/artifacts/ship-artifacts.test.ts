@@ -39,7 +39,7 @@ test("the files that globs name are kept, with their digest and mode; links and 
     request: { mediaType: "text/plain", mode: 0o644 },
   });
   expect(run?.bytes.toString()).toBe("#!/bin/sh");
-  expect(attempt.stages).toEqual([1, 2]);
+  expect(attempt.stages.at(-1)).toBe(2);
   const told = attempt.prepare.toString();
   expect(told).toContain('no file matches "nothing/**"');
   expect(told).toContain('"dist/passwd" is a link and is not kept');

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Bell } from "../bell.ts";
+import type { LogRecord } from "./record.ts";
 import { type FoundMark, type MarkScanner, markScanner } from "./scan-marks.ts";
 import type { Spool, SpoolBudget } from "./spool.ts";
 import { MAX_RECORD_BYTES, WriteBehind } from "./write-behind.ts";
@@ -39,6 +40,8 @@ export class AttemptLog {
   #groups = 0;
   #depth = 0;
   #inEntry = false;
+  /** Marks of a log without a byte yet. Where only one entry ran and wrote nothing, they tell nothing. */
+  #held: LogRecord[] | undefined;
 
   constructor({ spool, budget, maxBytes, diskFullMs, scanMarks }: LogOptions) {
     this.#writer = new WriteBehind(spool, budget, diskFullMs);
@@ -46,6 +49,7 @@ export class AttemptLog {
     this.#maxBytes = maxBytes;
     this.#scanner = scanMarks ? markScanner() : undefined;
     this.#offset = this.#seen = spool.end;
+    this.#held = spool.end === 0 ? [] : undefined;
   }
 
   /** Rings when the spool has grown. */
@@ -75,6 +79,7 @@ export class AttemptLog {
   /** Begins the group of an entry of `run`; groups that the output opened in the entry before are closed. */
   beginEntry(name: string, entry: number): void {
     this.endEntry();
+    if (entry > 1) this.#speak();
     this.#begin(name, entry, Date.now());
     this.#inEntry = true;
   }
@@ -103,6 +108,7 @@ export class AttemptLog {
   }
 
   #keep(bytes: Buffer, atMs: number): void {
+    if (bytes.length > 0) this.#speak();
     const kept = bytes.subarray(0, Math.max(0, this.#maxBytes - this.#offset));
     this.#hash.update(kept);
     for (let at = 0; at < kept.length; at += MAX_RECORD_BYTES) {
@@ -128,11 +134,21 @@ export class AttemptLog {
     if (this.#groups >= MAX_GROUPS || this.#depth >= MAX_DEPTH) return;
     this.#groups++;
     this.#depth++;
-    this.#writer.add({ kind: "begin", name, entry, offset: this.#offset, atMs });
+    this.#mark({ kind: "begin", name, entry, offset: this.#offset, atMs });
   }
 
   #end(atMs: number): void {
     this.#depth--;
-    this.#writer.add({ kind: "end", offset: this.#offset, atMs });
+    this.#mark({ kind: "end", offset: this.#offset, atMs });
+  }
+
+  #mark(record: LogRecord): void {
+    if (this.#held) this.#held.push(record);
+    else this.#writer.add(record);
+  }
+
+  #speak(): void {
+    for (const record of this.#held ?? []) this.#writer.add(record);
+    this.#held = undefined;
   }
 }

@@ -48,6 +48,7 @@ const INFLIGHT_BYTES = 4 * 1024 * 1024;
 const MAX_REFUSALS = 2;
 // A gap is filled at once; one that stays is a control plane that has lost what it acknowledged.
 const MAX_GAPS = 5;
+const MARKS_WITHIN_MS = 1_000;
 const RETRY_CAP_MS = 15_000;
 
 type Stream = ClientDuplexStream<AppendLogRequest, AppendLogResponse>;
@@ -65,7 +66,7 @@ export class Shipper {
   readonly #acked = bell();
   #durable: number;
   /** What is on its way, in its order; kept to be sent again as it was. */
-  #sent: { message: AppendLogRequest; end: number }[] = [];
+  #sent: { message: AppendLogRequest; end: number; atMs: number }[] = [];
   #impossible: Error | undefined;
   #refusals = 0;
   #failures = 0;
@@ -89,18 +90,21 @@ export class Shipper {
     return this.#durable;
   }
 
-  /** Resolves when everything below is durable; rejects with what made shipping impossible. */
+  /** Resolves when everything below and all marks are durable; rejects with what made shipping impossible. */
   async reached(offset: number): Promise<void> {
-    while (this.#durable < offset && !this.#impossible) {
+    const behind = () => this.#durable < offset || this.#sent.length > 0 || this.#reader.hasMore();
+    while (behind() && !this.#impossible) {
       this.#to.signal.throwIfAborted();
       await this.#acked.next(this.#to.signal);
     }
     if (this.#impossible) throw this.#impossible;
   }
 
-  /** The control plane told, by the way, how far it has come. */
+  /** The control plane told, by the way, how far it has come with the bytes; marks beside them need their own time. */
   told(offset: number): void {
-    if (offset <= this.#reader.offset) this.#acknowledge(offset);
+    if (offset > this.#reader.offset) return;
+    const since = performance.now() - MARKS_WITHIN_MS;
+    if (offset > this.#durable || this.#sent.every(({ atMs }) => atMs < since)) this.#acknowledge(offset);
   }
 
   async #run(): Promise<void> {
@@ -148,19 +152,23 @@ export class Shipper {
         continue;
       }
       const message = packChunk(leaseId, kind, records);
-      this.#sent.push({ message, end: Number(message.offset) + message.rawLength });
+      this.#sent.push({ message, end: Number(message.offset) + message.rawLength, atMs: performance.now() });
       await write(stream, message, over);
     }
   }
 
   #mayGo(): boolean {
     if (!this.#to.lease.holds() || !this.#reader.hasMore()) return false;
+    if (this.#sent.length === 0) return true;
+    const waiting = this.#to.spool.end - this.#reader.offset;
+    // An acknowledgement names an offset: nothing but marks at one that is on its way could not be told apart.
+    if (waiting === 0) return false;
     const unacked = this.#sent.reduce((sum, { message }) => sum + message.rawLength, 0);
     // A chunk of nothing but marks is not worth waiting for.
     if (unacked === 0) return true;
     const allowed = Math.min(INFLIGHT_BYTES, Number(this.#to.limits().maxInflightBytes) || INFLIGHT_BYTES);
     const chunk = this.#chunkBytes();
-    return this.#to.spool.end - this.#reader.offset >= chunk && unacked + chunk <= allowed;
+    return waiting >= chunk && unacked + chunk <= allowed;
   }
 
   #chunkBytes(): number {
