@@ -1,5 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { accessSync, constants, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -14,8 +24,11 @@ export interface TestDocker extends AsyncDisposable {
   readonly child: ChildProcess;
   /** Busybox, made on the spot: `busybox:local`. */
   image: string;
-  /** Imports it once more, under another name, with changes as in a Dockerfile or as made for another platform. */
-  importImage(name: string, options?: { changes?: string[]; platform?: string }): Promise<void>;
+  /**
+   * Imports it once more, under another name: with changes as in a Dockerfile, as made for another platform, or with
+   * only some of its folders.
+   */
+  importImage(name: string, options?: { changes?: string[]; platform?: string; keep?: string[] }): Promise<void>;
   /** Kills it, as a crash does, and starts it again over the same files. */
   kill(): Promise<void>;
   restart(): Promise<void>;
@@ -52,7 +65,7 @@ export async function startDocker(args: string[] = []): Promise<TestDocker> {
   const folder = mkdtempSync(join(tmpdir(), "ritmo-docker-"));
   const socket = join(folder, "docker.sock");
   const docker = new Docker({ socketPath: socket });
-  const tar = busyboxTar(folder);
+  const root = busyboxRoot(folder);
   let child = launch(folder, socket, args);
   const test: TestDocker = {
     host: `unix://${socket}`,
@@ -61,10 +74,15 @@ export async function startDocker(args: string[] = []): Promise<TestDocker> {
     get child() {
       return child;
     },
-    async importImage(name, { changes = [], platform } = {}) {
+    async importImage(name, { changes = [], platform, keep = ["."] } = {}) {
       const [repo, tag] = name.split(":");
-      const options = { repo, tag, changes, ...(platform && { platform }) };
-      const said = await text(await docker.importImage(tar, options));
+      const tar = join(folder, `${repo}.tar`);
+      execFileSync("tar", ["-C", root, "-cf", tar, ...keep]);
+      const said = await text(
+        platform === undefined
+          ? await docker.importImage(tar, { repo, tag, changes })
+          : await docker.loadImage(archiveFor(folder, tar, name, platform)),
+      );
       if (said.includes("error")) throw new Error(said);
     },
     async kill() {
@@ -109,6 +127,22 @@ function launch(folder: string, socket: string, args: string[]): ChildProcess {
   });
 }
 
+/** An archive as `docker save` writes it, since an import is always for the engine's own platform. */
+function archiveFor(folder: string, layer: string, name: string, platform: string): string {
+  const [os, architecture] = platform.split("/");
+  const parts = join(folder, `archive-${architecture}`);
+  mkdirSync(parts);
+  copyFileSync(layer, join(parts, "layer.tar"));
+  const diff = createHash("sha256").update(readFileSync(layer)).digest("hex");
+  const config = { os, architecture, config: {}, rootfs: { type: "layers", diff_ids: [`sha256:${diff}`] } };
+  writeFileSync(join(parts, "config.json"), JSON.stringify(config));
+  const manifest = [{ Config: "config.json", RepoTags: [name], Layers: ["layer.tar"] }];
+  writeFileSync(join(parts, "manifest.json"), JSON.stringify(manifest));
+  const archive = `${parts}.tar`;
+  execFileSync("tar", ["-C", parts, "-cf", archive, "."]);
+  return archive;
+}
+
 async function untilReady(child: ChildProcess, docker: Docker): Promise<void> {
   for (const until = Date.now() + READY_WITHIN_MS; Date.now() < until && child.exitCode === null; await sleep(50)) {
     const ready = await docker.ping().then(
@@ -120,17 +154,15 @@ async function untilReady(child: ChildProcess, docker: Docker): Promise<void> {
   throw new Error("dockerd did not become ready");
 }
 
-/** The root file system of an image that is nothing but busybox, as a tar file. */
-function busyboxTar(folder: string): string {
+/** The root file system of an image that is nothing but busybox. */
+function busyboxRoot(folder: string): string {
   const root = join(folder, "busybox");
   for (const name of ["bin", "tmp", "etc", "proc", "sys", "dev"]) mkdirSync(join(root, name), { recursive: true });
   copyFileSync(findProgram("busybox") ?? "busybox", join(root, "bin", "busybox"));
   writeFileSync(join(root, "etc", "passwd"), "root:x:0:0:root:/:/bin/sh\nada:x:1234:1235:Ada:/:/bin/sh\n");
   execFileSync("chroot", [root, "/bin/busybox", "--install", "-s", "/bin"]);
   execFileSync("chmod", ["1777", join(root, "tmp")]);
-  const tar = join(folder, "busybox.tar");
-  execFileSync("tar", ["-C", root, "-cf", tar, "."]);
-  return tar;
+  return root;
 }
 
 async function end(folder: string, docker: Docker, child: ChildProcess): Promise<void> {

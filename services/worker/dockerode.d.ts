@@ -69,6 +69,7 @@ declare module "dockerode" {
     info(options?: Options): Promise<Info>;
     getImage(name: string): { inspect(options?: Options): Promise<ImageInfo> };
     createImage(auth: object, options: Options): Promise<Readable>;
+    loadImage(file: unknown): Promise<Readable>;
     importImage(file: unknown, options: Options): Promise<Readable>;
     createContainer(options: Options): Promise<Container>;
     getContainer(id: string): Container;

@@ -24,6 +24,7 @@ export async function startWorker(
   peer: FakeControlPlane,
   workDir: string,
   env: Record<string, string> = {},
+  surroundings: Record<string, string> = {},
 ): Promise<TestWorker> {
   const settings = {
     RITMO_CONTROL_PLANE: peer.address,
@@ -36,7 +37,7 @@ export async function startWorker(
   };
   const { values } = readSettings(WORKER_SETTINGS, settings);
   const config = { ...values, token: peer.token };
-  const worker = await openWorker(config, process.env, openLogger("worker", values.logLevel));
+  const worker = await openWorker(config, { ...process.env, ...surroundings }, openLogger("worker", values.logLevel));
   await expect.poll(() => peer.attached(), { timeout: 10_000, interval: 5 }).toBe(true);
   return {
     worker,

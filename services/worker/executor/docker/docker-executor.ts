@@ -84,8 +84,8 @@ async function start(all: All, work: Work): Promise<Running> {
   try {
     const image = await bringImage(all, work.image, work);
     const { container, commands } = await makeContainer(all, work, image, entry);
-    const attach = (abortSignal: AbortSignal) =>
-      container.attach({ stream: true, stdout: true, stderr: true, abortSignal });
+    // Without a signal: the stream outlives the call, and what a stopped step writes last is still read.
+    const attach = () => container.attach({ stream: true, stdout: true, stderr: true });
     const live = await callEngine("attach", attach, { signal: work.signal });
     const begin = (abortSignal: AbortSignal) => container.start({ abortSignal });
     await callEngine("start", begin, { withinMs: START_WITHIN_MS, signal: work.signal });

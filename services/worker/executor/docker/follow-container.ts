@@ -65,7 +65,7 @@ async function follow(parts: FollowParts, live: Readable | undefined): Promise<C
     );
     const attached = stream !== undefined && stream === live;
     stream ??= await untilAnswered(parts, () => openCopy(parts));
-    await readStream(parts, stream, exited);
+    const read = await readStream(parts, stream, exited);
     stream = undefined;
     const inOrder = await exited;
     const { State } = await untilAnswered(parts, () => inspect(parts));
@@ -75,7 +75,7 @@ async function follow(parts: FollowParts, live: Readable | undefined): Promise<C
       continue;
     }
     // The follower of the copy may end before the last lines (moby/moby): read once more what is at rest now.
-    if (!attached || !inOrder) {
+    if (!attached || !read || !inOrder) {
       await readStream(parts, await untilAnswered(parts, () => openCopy(parts)), Promise.resolve(true));
     }
     return {
@@ -88,7 +88,7 @@ async function follow(parts: FollowParts, live: Readable | undefined): Promise<C
   }
 }
 
-async function readStream(parts: FollowParts, stream: Readable, exited: Promise<boolean>): Promise<void> {
+async function readStream(parts: FollowParts, stream: Readable, exited: Promise<boolean>): Promise<boolean> {
   const { feed, attemptLog, signal } = parts;
   const reader = feed.begin();
   const late = new AbortController();
@@ -101,9 +101,10 @@ async function readStream(parts: FollowParts, stream: Readable, exited: Promise<
   });
   const over = new AbortController();
   void exited.then(() => sleep(OUTPUT_ENDS_WITHIN_MS, over.signal)).then(() => late.abort());
-  await read;
+  const atEnd = await read;
   over.abort();
-  reader.end();
+  reader.end(atEnd);
+  return atEnd;
 }
 
 function openCopy({ container, signal }: FollowParts): Promise<Readable> {

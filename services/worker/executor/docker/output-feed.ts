@@ -5,7 +5,7 @@ import { demultiplexer } from "./demultiplex.ts";
 /** Brings a container's output into the attempt's log, from one stream of the engine after another. */
 export interface OutputFeed {
   /** Takes a stream from the output's beginning; what the log has already is left out. */
-  begin(): { take(piece: Buffer): void; end(): void };
+  begin(): { take(piece: Buffer): void; end(atEnd: boolean): void };
   /** The last boundary that was passed; -1 before the shell was found. */
   readonly boundary: number;
 }
@@ -54,7 +54,10 @@ export function outputFeed({ words, run, posix, log, started, ...parts }: FeedPa
             }
           }
         },
-        end: () => give(scanner.rest()),
+        end(atEnd) {
+          // Where the stream broke off, what is held back comes again with the next.
+          if (atEnd) give(scanner.rest());
+        },
       };
     },
     get boundary() {

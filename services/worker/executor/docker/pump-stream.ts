@@ -15,24 +15,24 @@ export interface PumpParts {
 const PATIENCE_MS = 500;
 
 /**
- * Reads a stream into the log until it ends; resolves then, whatever ended it.
+ * Reads a stream into the log; resolves with whether it came to its end, or something else ended it.
  *
  * Where the log is full nothing is read, and the engine makes the commands wait. Not for long, though: an engine gives
  * up the last bytes of a container that ended while nobody read (2 s in Docker 20.10). So the container itself is
  * held, what is on its way is read, and it goes on when there is room.
  */
-export function pumpStream(stream: Readable, { log, take, hold, letGo, signal }: PumpParts): Promise<void> {
+export function pumpStream(stream: Readable, { log, take, hold, letGo, signal }: PumpParts): Promise<boolean> {
   return new Promise((resolve) => {
     let relieving: Promise<void> | undefined;
     let over = false;
-    const end = () => {
+    const end = (atEnd: boolean) => {
       if (over) return;
       over = true;
       signal.removeEventListener("abort", abort);
       stream.destroy();
-      void (relieving ?? Promise.resolve()).then(resolve);
+      void (relieving ?? Promise.resolve()).then(() => resolve(atEnd));
     };
-    const abort = () => end();
+    const abort = () => end(false);
     const relieve = async () => {
       await log.room(AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
       if (!log.full() || log.failure.aborted || over) return void stream.resume();
@@ -49,7 +49,7 @@ export function pumpStream(stream: Readable, { log, take, hold, letGo, signal }:
       try {
         take(piece);
       } catch {
-        return end();
+        return end(false);
       }
       if (!log.full() || relieving) return;
       stream.pause();
@@ -57,8 +57,9 @@ export function pumpStream(stream: Readable, { log, take, hold, letGo, signal }:
         relieving = undefined;
       });
     });
-    for (const event of ["end", "close", "error", "aborted"]) stream.once(event, end);
+    stream.once("end", () => end(true));
+    for (const event of ["close", "error", "aborted"]) stream.once(event, abort);
     signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) end();
+    if (signal.aborted) abort();
   });
 }
