@@ -37,6 +37,11 @@ export const NOUNS: Noun[] = [
     load: async () => (await import("./pipeline/verbs.ts")).addPipelineVerbs,
   },
   {
+    name: "retention",
+    summary: "how long builds are kept, and what would go",
+    load: async () => (await import("./retention/verbs.ts")).addRetentionVerbs,
+  },
+  {
     name: "worker",
     summary: "the fleet; without a verb, be a worker",
     load: async () => (await import("./worker/verbs.ts")).addWorkerVerbs,

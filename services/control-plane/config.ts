@@ -50,6 +50,30 @@ export const CONTROL_PLANE_SETTINGS = {
   blobDir: optionalPath("RITMO_BLOB_DIR", {
     help: "A folder for logs and artifacts where there is no S3 server. All replicas must see the same one.",
   }),
+  retentionDays: integer(
+    "RITMO_RETENTION_DAYS",
+    90,
+    { min: 0, max: 36_500 },
+    { help: "Builds that ended longer ago go, with their logs and artifacts; 0 keeps them. A job may say otherwise." },
+  ),
+  retentionBuilds: integer(
+    "RITMO_RETENTION_BUILDS",
+    0,
+    { min: 0, max: 1_000_000_000 },
+    { help: "So many builds of a job are kept, the newest ones; 0 sets no bound. A job may say otherwise." },
+  ),
+  retentionJobGib: integer(
+    "RITMO_RETENTION_JOB_GIB",
+    0,
+    { min: 0, max: 8_000_000 },
+    { help: "A job's newest builds are kept up to so many GiB; 0 sets no bound. A job may say otherwise." },
+  ),
+  retentionGib: integer(
+    "RITMO_RETENTION_GIB",
+    0,
+    { min: 0, max: 8_000_000 },
+    { help: "All builds of an organization are kept up to so many GiB, the oldest go first; 0 sets no bound." },
+  ),
   gitCredentials: optionalPath("RITMO_GIT_CREDENTIALS", {
     help: "A file of mode 0600 with one `host user token` a line, for https repositories.",
   }),

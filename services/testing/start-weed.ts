@@ -55,7 +55,7 @@ function isProgram(path: string): boolean {
 
 /**
  * Starts SeaweedFS on loopback with a folder of its own; ended and removed at the end of `await using`. Beside its
- * ports the program takes some that can't be told, so one that meets another's is started again.
+ * ports the program takes others 10,000 above them, so one that meets another's is started again.
  */
 export async function startWeed(program: string): Promise<TestS3> {
   for (let tries = 1; ; tries++) {
@@ -119,7 +119,7 @@ async function argumentsOf(folder: string, port: number): Promise<string[]> {
     ...["server", `-dir=${folder}`, "-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-master.port=${master}`],
     ...[`-volume.port=${volume}`, "-volume.max=500", "-master.volumeSizeLimitMB=256", "-filer", `-filer.port=${filer}`],
     ...["-s3", `-s3.port=${port}`, `-s3.config=${join(folder, "s3.json")}`, "-s3.allowDeleteBucketNotEmpty=false"],
-    ...["-s3.port.iceberg=0", "-master.telemetry=false"],
+    ...["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"],
   ];
 }
 

@@ -65,6 +65,28 @@ export function addBuildVerbs(noun: Command, cli: Cli): void {
       .option("--json [fields]", `${JSON_HELP}; with --watch one object a line`),
     async () => (await import("./retry.ts")).retryBuild,
   );
+  addPins(noun, cli);
+}
+
+function addPins(noun: Command, cli: Cli): void {
+  bind(
+    cli,
+    noun
+      .command("pin")
+      .description("keep a build, whatever the rules of retention say")
+      .argument("<build>", BUILD)
+      .option("--json [fields]", JSON_HELP),
+    async () => (await import("./pin.ts")).pinBuild,
+  );
+  bind(
+    cli,
+    noun
+      .command("unpin")
+      .description("leave it to the rules again")
+      .argument("<build>", BUILD)
+      .option("--json [fields]", JSON_HELP),
+    async () => (await import("./pin.ts")).unpinBuild,
+  );
 }
 
 /** `ritmo build run`, which is `ritmo job run` too. */

@@ -49,6 +49,7 @@ function headOf(io: Io, build: Build): string {
   lines.push("", `Source      ${neutralise(sourceText(build))}  ${neutralise(message + author)}`.trimEnd());
   if (build.repository) lines.push(`Repository  ${neutralise(build.repository)}`);
   if (build.createdBy) lines.push(`Asked by    ${neutralise(build.createdBy)}`);
+  if (build.pinned) lines.push("Pinned      retention leaves it alone");
   if (build.url) lines.push(`Page        ${neutralise(build.url)}`);
   return lines.join("\n");
 }

@@ -4,6 +4,7 @@ import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
 import { paint } from "../paint.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
+import { describeRules } from "../retention/describe-rules.ts";
 import { nameOf } from "../target.ts";
 import { ago } from "../times.ts";
 import { lookOf } from "./last-build.ts";
@@ -31,6 +32,7 @@ export async function viewJob(cli: Cli, options: { json?: string | true }, [give
       "Last build",
       last ? `${paint(cli.io, style, `${mark} #${last.number} ${word}`)} ${ago(last.createdAt)}` : "none yet",
     ],
+    ["Keeps", job.retention ? describeRules(job.retention) : ""],
     ["Made", `${ago(job.createdAt)}, revision ${job.revision}`],
   ];
   const lines = rows.filter(([, value]) => value !== "").map(([title, value]) => `${title.padEnd(12)}${value}`);

@@ -24,6 +24,7 @@ export interface BuildRow {
   cause: string;
   diagnostics: JsonValue;
   cancel_requested_at: Date | null;
+  pinned_at: Date | null;
   revision: number;
   created_at: Date;
   started_at: Date | null;
@@ -63,6 +64,7 @@ export function buildMessage(row: BuildRow, baseUrl: string, waits: string | und
       : [],
     steps: counts(row),
     revision: BigInt(row.revision),
+    pinned: row.pinned_at !== null,
     url: `${baseUrl}/jobs/${job}/builds/${number}`,
     ...optionalTimes({
       createdAt: row.created_at,

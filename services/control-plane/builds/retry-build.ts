@@ -13,11 +13,11 @@ interface RetriedStep {
 /**
  * Reopens a build that is over: its steps that did not succeed, or the named ones, wait again, and so does what was
  * skipped or comes after them. Call it in a transaction; advanceBuild afterwards queues what is ready.
- * Refuses with BUILD_RUNNING, NO_PLAN, NOTHING_TO_RETRY, and INVALID_ARGUMENT for a step that isn't there.
+ * Refuses with BUILD_RUNNING, BUILD_EXPIRED, NO_PLAN, NOTHING_TO_RETRY, and INVALID_ARGUMENT for a step that isn't there.
  */
 export async function retryBuild(tx: Sql, buildId: string, keys: string[]): Promise<void> {
-  const [build] = await tx<{ state: string; stepCount: number }[]>`
-    SELECT state, step_count AS "stepCount" FROM builds WHERE id = ${buildId} FOR UPDATE`;
+  const [build] = await tx<{ state: string; stepCount: number; doomed: boolean }[]>`
+    SELECT state, step_count AS "stepCount", doomed_at IS NOT NULL AS doomed FROM builds WHERE id = ${buildId} FOR UPDATE`;
   if (!build || RUNNING.has(build.state)) {
     throw new Refusal(
       "failed_precondition",
@@ -25,6 +25,7 @@ export async function retryBuild(tx: Sql, buildId: string, keys: string[]): Prom
       "the build is not over; cancel it first, or wait for its end",
     );
   }
+  if (build.doomed) throw buildExpired();
   if (build.stepCount === 0) {
     throw new Refusal(
       "failed_precondition",
@@ -44,6 +45,15 @@ export async function retryBuild(tx: Sql, buildId: string, keys: string[]): Prom
     UPDATE steps SET state = 'waiting', errors = 0, exit_code = NULL, reason = '', cause = '', cancel_requested_at = NULL,
       queued_at = NULL, started_at = NULL, finished_at = NULL
     WHERE id = ANY(${chosen})`;
+}
+
+/** Retention has marked the build. */
+export function buildExpired(): Refusal {
+  return new Refusal(
+    "failed_precondition",
+    "BUILD_EXPIRED",
+    "retention is taking this build away; start a new build instead",
+  );
 }
 
 /** What is tried again: the named steps or all that did not succeed, and everything unsuccessful that follows them. */

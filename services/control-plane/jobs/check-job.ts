@@ -13,6 +13,9 @@ export interface JobFields {
   pipeline_path: string | null;
   pipeline_text: string | null;
   paused: boolean;
+  keep_days: number | null;
+  keep_builds: number | null;
+  keep_bytes: number | null;
 }
 
 export interface JobRules {
@@ -24,6 +27,8 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const MAX_DESCRIPTION = 2_000;
 const MAX_PATH = 500;
 const MAX_VIOLATIONS = 50;
+/** The largest rules of retention. */
+export const MAX_KEEP = { days: 36_500, builds: 1_000_000_000, bytes: Number.MAX_SAFE_INTEGER };
 
 /** The fields of a new job, with what is left empty filled in. Refuses with every fault at once. */
 export function checkNewJob(job: Job, rules: JobRules): JobFields {
@@ -37,9 +42,20 @@ export function checkNewJob(job: Job, rules: JobRules): JobFields {
     pipeline_path: text === null ? path || DEFAULT_PIPELINE_PATH : null,
     pipeline_text: text,
     paused: job.paused,
+    ...retentionFields(job),
   };
   refuseFaults(jobFaults(fields, rules));
   return fields;
+}
+
+/** What a job says of how long its builds are kept; null: as the server's settings say. */
+export function retentionFields({ retention }: Job): Pick<JobFields, "keep_days" | "keep_builds" | "keep_bytes"> {
+  const { days, builds, bytes } = retention ?? {};
+  return {
+    keep_days: days ?? null,
+    keep_builds: builds ?? null,
+    keep_bytes: bytes === undefined ? null : Number(bytes),
+  };
 }
 
 /** Throws INVALID_ARGUMENT with all faults, unless there are none. */
@@ -69,6 +85,9 @@ export function jobFaults(fields: Partial<JobFields>, rules: JobRules): FieldVio
   if (branch !== undefined) say("default_branch", checkBranch(branch));
   if (description !== undefined && (description.length > MAX_DESCRIPTION || /[\0\p{Cs}]/u.test(description)))
     say("description", `is longer than ${MAX_DESCRIPTION} characters or no text`);
+  if ((fields.keep_days ?? 0) > MAX_KEEP.days) say("retention.days", `is over ${MAX_KEEP.days}`);
+  if ((fields.keep_builds ?? 0) > MAX_KEEP.builds) say("retention.builds", `is over ${MAX_KEEP.builds}`);
+  if ((fields.keep_bytes ?? 0) > MAX_KEEP.bytes) say("retention.bytes", `is over ${MAX_KEEP.bytes}`);
   if (typeof path === "string") say("pipeline_path", checkPath(path));
   if (typeof text === "string") for (const fault of pipelineFaults(text)) say("pipeline_text", fault);
   return faults;

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type Job, JobBuildSchema, JobSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
+import { type Job, JobBuildSchema, JobSchema, RetentionSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 
 /** A job's row and, where there is one, its newest build. */
 export interface JobRow {
@@ -12,6 +12,9 @@ export interface JobRow {
   pipeline_path: string | null;
   pipeline_text: string | null;
   paused: boolean;
+  keep_days: number | null;
+  keep_builds: number | null;
+  keep_bytes: number | null;
   revision: number;
   created_at: Date;
   updated_at: Date;
@@ -37,6 +40,7 @@ export function jobMessage(row: JobRow): Job {
     createdAt: timestampFromDate(row.created_at),
     updatedAt: timestampFromDate(row.updated_at),
     revision: BigInt(row.revision),
+    ...retentionOf(row),
     ...(row.build_id === null || row.build_created_at === null
       ? {}
       : {
@@ -48,4 +52,15 @@ export function jobMessage(row: JobRow): Job {
           }),
         }),
   });
+}
+
+function retentionOf({ keep_days: days, keep_builds: builds, keep_bytes: bytes }: JobRow) {
+  if (days === null && builds === null && bytes === null) return {};
+  return {
+    retention: create(RetentionSchema, {
+      ...(days === null ? {} : { days }),
+      ...(builds === null ? {} : { builds }),
+      ...(bytes === null ? {} : { bytes: BigInt(bytes) }),
+    }),
+  };
 }

@@ -3,7 +3,7 @@ import { badField, Refusal } from "../../process/refusal.ts";
 import { unknownName } from "../names/refuse-name.ts";
 import type { JobRef } from "../names/resolve.ts";
 import type { Sql } from "../store/open-database.ts";
-import { type JobFields, type JobRules, jobFaults, refuseFaults } from "./check-job.ts";
+import { type JobFields, type JobRules, jobFaults, refuseFaults, retentionFields } from "./check-job.ts";
 import { jobExists } from "./create-job.ts";
 
 const UNIQUE_VIOLATION = "23505";
@@ -38,6 +38,8 @@ function fieldOf(job: Job, path: string): Partial<JobFields> {
       return { description };
     case "paused":
       return { paused };
+    case "retention":
+      return retentionFields(job);
     case "pipeline_path":
       if (pipeline.case !== "pipelinePath") throw badField("job.pipeline_path", "is named by the mask and not given");
       return { pipeline_path: pipeline.value, pipeline_text: null };
@@ -47,7 +49,7 @@ function fieldOf(job: Job, path: string): Partial<JobFields> {
     default:
       throw badField(
         "update_mask",
-        `${JSON.stringify(path.slice(0, 60))} can't be changed; name, repository, default_branch, description, pipeline_path, pipeline_text and paused can`,
+        `${JSON.stringify(path.slice(0, 60))} can't be changed; name, repository, default_branch, description, pipeline_path, pipeline_text, paused and retention can`,
       );
   }
 }

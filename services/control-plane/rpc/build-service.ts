@@ -18,6 +18,7 @@ import { callerOf } from "../edge/context.ts";
 import { once } from "../identity/once.ts";
 import { resolveBuild, resolveJob } from "../names/resolve.ts";
 import { buildQueries } from "./build-queries.ts";
+import { buildRetention } from "./build-retention.ts";
 
 const MAX_REF_LENGTH = 250;
 const MAX_REASON_LENGTH = 500;
@@ -27,6 +28,7 @@ export function buildService(core: Core): ServiceImpl<typeof BuildService> {
   const { db, hints, url } = core;
   return {
     ...buildQueries({ db, baseUrl: url }),
+    ...buildRetention(core),
     async createBuild(request, context) {
       const caller = callerOf(context);
       const source = readBuildSource(request);

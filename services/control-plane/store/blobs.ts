@@ -44,7 +44,9 @@ export interface BlobStore {
     finish(key: string): Promise<void>;
     drop(key: string): Promise<void>;
     /** Uploads that have not become an object. */
-    list(): AsyncIterable<{ key: string; modifiedAt: Date }>;
+    list(prefix: string): AsyncIterable<{ key: string; modifiedAt: Date }>;
+    /** Removes what was being written when a replica died, before that time. */
+    dropUnwritten(before: Date): Promise<void>;
   };
 }
 

@@ -75,7 +75,12 @@ export function openFileBlobs(folder: string): BlobStore {
     growing: growingFiles({
       growingPathOf: (key) => join(folder, GROWING, ...checkKey(key).split("/")),
       pathOf,
-      all: () => walk(join(folder, GROWING), "", ""),
+      removeEmptyParents: (path) => removeEmptyParents(path, join(folder, GROWING)),
+      list: (prefix) => walk(join(folder, GROWING), "", prefix),
+      async dropUnwritten(before) {
+        for await (const { key, modifiedAt } of walk(join(folder, WRITING), "", ""))
+          if (modifiedAt < before) await rm(join(folder, WRITING, key), { force: true });
+      },
     }),
   };
 }

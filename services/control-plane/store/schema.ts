@@ -1,4 +1,4 @@
-import { bigint, boolean, customType, pgTable, text, timestamp } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, integer, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 
 // The tables that are read and kept through drizzle, column by column as migrations/ has them: a test holds the two
 // together. Keys are the columns' own names, so that a row looks alike however it is read.
@@ -39,4 +39,7 @@ export const jobs = pgTable("jobs", {
   created_at: moment("created_at").notNull(),
   updated_at: moment("updated_at").notNull(),
   deleted_at: moment("deleted_at"),
+  keep_days: integer("keep_days"),
+  keep_builds: integer("keep_builds"),
+  keep_bytes: bigint("keep_bytes", { mode: "number" }),
 });

@@ -7,6 +7,8 @@ import { dropOldEvents } from "../events/drop-old-events.ts";
 import { archiveNext } from "../logs/archive-log.ts";
 import { dropOldLogPartitions } from "../logs/drop-old-logs.ts";
 import { releaseExpired } from "../queue/release-sessions.ts";
+import { keepRules, keepStoreClean, takeAway } from "../retention/keep-retention.ts";
+import { measureBuilds } from "../retention/measure-builds.ts";
 import { advanceStuck } from "./advance-stuck.ts";
 import { beatPulse } from "./beat-pulse.ts";
 import { forgetOld } from "./forget-old.ts";
@@ -48,6 +50,10 @@ const SWEEPS: Sweep[] = [
   { name: "drop old logs", everyMs: 3_600_000, run: (core) => dropOldLogPartitions(core, new Date()) },
   { name: "drop old events", everyMs: 3_600_000, run: (core) => dropOldEvents(core.db, new Date(), EVENT_DAYS) },
   { name: "sweep orphaned uploads", everyMs: 600_000, run: (core) => sweepOrphans(core, new Date()) },
+  { name: "measure builds", everyMs: 30_000, run: (core) => measureBuilds(core) },
+  { name: "apply the rules of retention", everyMs: 60_000, run: (core) => keepRules(core) },
+  { name: "take expired builds away", everyMs: 10_000, run: (core) => takeAway(core) },
+  { name: "look for stray objects", everyMs: 600_000, run: (core) => keepStoreClean(core) },
   { name: "forget old requests and sessions", everyMs: 600_000, run: (core) => forgetOld(core) },
 ];
 

@@ -172,6 +172,13 @@ export declare type Build = Message<"ritmo.build.v1.Build"> & {
    * @generated from field: string repository = 25;
    */
   repository: string;
+
+  /**
+   * Retention leaves it alone.
+   *
+   * @generated from field: bool pinned = 26;
+   */
+  pinned: boolean;
 };
 
 /**
@@ -758,6 +765,204 @@ export declare type RetryBuildResponse = Message<"ritmo.build.v1.RetryBuildRespo
  * Use `create(RetryBuildResponseSchema)` to create a new message.
  */
 export declare const RetryBuildResponseSchema: GenMessage<RetryBuildResponse>;
+
+/**
+ * PinBuildRequest names a build.
+ *
+ * @generated from message ritmo.build.v1.PinBuildRequest
+ */
+export declare type PinBuildRequest = Message<"ritmo.build.v1.PinBuildRequest"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message ritmo.build.v1.PinBuildRequest.
+ * Use `create(PinBuildRequestSchema)` to create a new message.
+ */
+export declare const PinBuildRequestSchema: GenMessage<PinBuildRequest>;
+
+/**
+ * PinBuildResponse carries the build.
+ *
+ * @generated from message ritmo.build.v1.PinBuildResponse
+ */
+export declare type PinBuildResponse = Message<"ritmo.build.v1.PinBuildResponse"> & {
+  /**
+   * @generated from field: ritmo.build.v1.Build build = 1;
+   */
+  build?: Build | undefined;
+};
+
+/**
+ * Describes the message ritmo.build.v1.PinBuildResponse.
+ * Use `create(PinBuildResponseSchema)` to create a new message.
+ */
+export declare const PinBuildResponseSchema: GenMessage<PinBuildResponse>;
+
+/**
+ * UnpinBuildRequest names a build.
+ *
+ * @generated from message ritmo.build.v1.UnpinBuildRequest
+ */
+export declare type UnpinBuildRequest = Message<"ritmo.build.v1.UnpinBuildRequest"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message ritmo.build.v1.UnpinBuildRequest.
+ * Use `create(UnpinBuildRequestSchema)` to create a new message.
+ */
+export declare const UnpinBuildRequestSchema: GenMessage<UnpinBuildRequest>;
+
+/**
+ * UnpinBuildResponse carries the build.
+ *
+ * @generated from message ritmo.build.v1.UnpinBuildResponse
+ */
+export declare type UnpinBuildResponse = Message<"ritmo.build.v1.UnpinBuildResponse"> & {
+  /**
+   * @generated from field: ritmo.build.v1.Build build = 1;
+   */
+  build?: Build | undefined;
+};
+
+/**
+ * Describes the message ritmo.build.v1.UnpinBuildResponse.
+ * Use `create(UnpinBuildResponseSchema)` to create a new message.
+ */
+export declare const UnpinBuildResponseSchema: GenMessage<UnpinBuildResponse>;
+
+/**
+ * PreviewRetentionRequest says which builds and rules to look at.
+ *
+ * @generated from message ritmo.build.v1.PreviewRetentionRequest
+ */
+export declare type PreviewRetentionRequest = Message<"ritmo.build.v1.PreviewRetentionRequest"> & {
+  /**
+   * Only this job's, by its name or id.
+   *
+   * @generated from field: string job = 1;
+   */
+  job: string;
+
+  /**
+   * Rules to try instead of those that hold; what is left out is as it is.
+   *
+   * @generated from field: optional uint32 days = 2;
+   */
+  days?: number | undefined;
+
+  /**
+   * @generated from field: optional uint32 builds = 3;
+   */
+  builds?: number | undefined;
+
+  /**
+   * @generated from field: optional uint64 bytes = 4;
+   */
+  bytes?: bigint | undefined;
+
+  /**
+   * How many builds to name, 1 to 500; 50 when 0.
+   *
+   * @generated from field: uint32 page_size = 5;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message ritmo.build.v1.PreviewRetentionRequest.
+ * Use `create(PreviewRetentionRequestSchema)` to create a new message.
+ */
+export declare const PreviewRetentionRequestSchema: GenMessage<PreviewRetentionRequest>;
+
+/**
+ * PreviewRetentionResponse carries the oldest of what would go, and what all of it comes to.
+ *
+ * @generated from message ritmo.build.v1.PreviewRetentionResponse
+ */
+export declare type PreviewRetentionResponse = Message<"ritmo.build.v1.PreviewRetentionResponse"> & {
+  /**
+   * @generated from field: repeated ritmo.build.v1.ExpiredBuild builds = 1;
+   */
+  builds: ExpiredBuild[];
+
+  /**
+   * @generated from field: uint64 total_builds = 2;
+   */
+  totalBuilds: bigint;
+
+  /**
+   * @generated from field: uint64 total_bytes = 3;
+   */
+  totalBytes: bigint;
+};
+
+/**
+ * Describes the message ritmo.build.v1.PreviewRetentionResponse.
+ * Use `create(PreviewRetentionResponseSchema)` to create a new message.
+ */
+export declare const PreviewRetentionResponseSchema: GenMessage<PreviewRetentionResponse>;
+
+/**
+ * ExpiredBuild is a build that retention would take.
+ *
+ * @generated from message ritmo.build.v1.ExpiredBuild
+ */
+export declare type ExpiredBuild = Message<"ritmo.build.v1.ExpiredBuild"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * `job#number`.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp finished_at = 3;
+   */
+  finishedAt?: Timestamp | undefined;
+
+  /**
+   * Its artifacts and the raw bytes of its logs.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+
+  /**
+   * For programs: AGE, COUNT, SIZE, ORGANIZATION_SIZE.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message ritmo.build.v1.ExpiredBuild.
+ * Use `create(ExpiredBuildSchema)` to create a new message.
+ */
+export declare const ExpiredBuildSchema: GenMessage<ExpiredBuild>;
 
 /**
  * GetStepRequest names a step.
@@ -1360,7 +1565,7 @@ export declare const BuildService: GenService<{
    *
    * Errors:
    * * FAILED_PRECONDITION: the build is not over (BUILD_RUNNING), every step succeeded (NOTHING_TO_RETRY), or the
-   *   build never had a plan (NO_PLAN: start a new build instead).
+   *   build never had a plan (NO_PLAN) or is being taken away by retention (BUILD_EXPIRED): start a new build instead.
    *
    * @generated from rpc ritmo.build.v1.BuildService.RetryBuild
    */
@@ -1368,6 +1573,48 @@ export declare const BuildService: GenService<{
     methodKind: "unary";
     input: typeof RetryBuildRequestSchema;
     output: typeof RetryBuildResponseSchema;
+  },
+  /**
+   * PinBuild keeps a build with its logs and artifacts, whatever the rules of retention say. Pinning a pinned one changes
+   * nothing.
+   *
+   * Errors:
+   * * NOT_FOUND: no such build.
+   * * FAILED_PRECONDITION: retention is taking it away already (BUILD_EXPIRED).
+   * * ALREADY_EXISTS: the request_id was used for another request (REQUEST_ID_REUSED). Choose another id.
+   *
+   * @generated from rpc ritmo.build.v1.BuildService.PinBuild
+   */
+  pinBuild: {
+    methodKind: "unary";
+    input: typeof PinBuildRequestSchema;
+    output: typeof PinBuildResponseSchema;
+  },
+  /**
+   * UnpinBuild leaves a build to the rules of retention again.
+   *
+   * Errors: as PinBuild.
+   *
+   * @generated from rpc ritmo.build.v1.BuildService.UnpinBuild
+   */
+  unpinBuild: {
+    methodKind: "unary";
+    input: typeof UnpinBuildRequestSchema;
+    output: typeof UnpinBuildResponseSchema;
+  },
+  /**
+   * PreviewRetention tells what the rules of retention would take now, and takes nothing.
+   *
+   * Errors:
+   * * NOT_FOUND: no such job.
+   * * INVALID_ARGUMENT: a rule that no job can have.
+   *
+   * @generated from rpc ritmo.build.v1.BuildService.PreviewRetention
+   */
+  previewRetention: {
+    methodKind: "unary";
+    input: typeof PreviewRetentionRequestSchema;
+    output: typeof PreviewRetentionResponseSchema;
   },
   /**
    * GetStep answers one step.

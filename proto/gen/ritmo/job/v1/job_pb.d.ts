@@ -99,6 +99,13 @@ export declare type Job = Message<"ritmo.job.v1.Job"> & {
    * @generated from field: ritmo.job.v1.JobBuild last_build = 12;
    */
   lastBuild?: JobBuild | undefined;
+
+  /**
+   * How long its builds are kept; absent where all is as the server's settings say.
+   *
+   * @generated from field: ritmo.job.v1.Retention retention = 13;
+   */
+  retention?: Retention | undefined;
 };
 
 /**
@@ -106,6 +113,41 @@ export declare type Job = Message<"ritmo.job.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export declare const JobSchema: GenMessage<Job>;
+
+/**
+ * Retention says which builds of a job are kept. Pinned ones, those that are not over, and the newest that succeeded
+ * are kept whatever it says. What is left out is as the server's settings say; 0 means that nothing goes by that rule.
+ *
+ * @generated from message ritmo.job.v1.Retention
+ */
+export declare type Retention = Message<"ritmo.job.v1.Retention"> & {
+  /**
+   * Builds that ended longer ago go; at most 36,500.
+   *
+   * @generated from field: optional uint32 days = 1;
+   */
+  days?: number | undefined;
+
+  /**
+   * So many builds stay, the newest ones.
+   *
+   * @generated from field: optional uint32 builds = 2;
+   */
+  builds?: number | undefined;
+
+  /**
+   * The newest builds stay up to so many bytes of artifacts and raw logs.
+   *
+   * @generated from field: optional uint64 bytes = 3;
+   */
+  bytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message ritmo.job.v1.Retention.
+ * Use `create(RetentionSchema)` to create a new message.
+ */
+export declare const RetentionSchema: GenMessage<Retention>;
 
 /**
  * JobBuild is what a list of jobs shows of a job's newest build.
@@ -305,7 +347,7 @@ export declare type UpdateJobRequest = Message<"ritmo.job.v1.UpdateJobRequest"> 
   job?: Job | undefined;
 
   /**
-   * Of: name, repository, default_branch, description, pipeline_path, pipeline_text, paused.
+   * Of: name, repository, default_branch, description, pipeline_path, pipeline_text, paused, retention.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 4;
    */

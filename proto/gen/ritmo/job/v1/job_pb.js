@@ -9,7 +9,7 @@ import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from 
  * Describes the file ritmo/job/v1/job.proto.
  */
 export const file_ritmo_job_v1_job = /*@__PURE__*/
-  fileDesc("ChZyaXRtby9qb2IvdjEvam9iLnByb3RvEgxyaXRtby5qb2IudjEizAIKA0pvYhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnJlcG9zaXRvcnkYAyABKAkSFgoOZGVmYXVsdF9icmFuY2gYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSFwoNcGlwZWxpbmVfcGF0aBgGIAEoCUgAEhcKDXBpcGVsaW5lX3RleHQYByABKAlIABIOCgZwYXVzZWQYCCABKAgSLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKAQSKgoKbGFzdF9idWlsZBgMIAEoCzIWLnJpdG1vLmpvYi52MS5Kb2JCdWlsZEIKCghwaXBlbGluZSJlCghKb2JCdWlsZBIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAQSDQoFc3RhdGUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRgoQQ3JlYXRlSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEh4KA2pvYhgCIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2IiMwoRQ3JlYXRlSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucml0bW8uam9iLnYxLkpvYiIdCg1HZXRKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucml0bW8uam9iLnYxLkpvYiJuCg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVlcnkYAyABKAkSJQoFb3JkZXIYBCABKA4yFi5yaXRtby5qb2IudjEuSm9iT3JkZXIiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEucml0bW8uam9iLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilwEKEFVwZGF0ZUpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEh4KA2pvYhgDIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhAKCHJldmlzaW9uGAUgASgEIjMKEVVwZGF0ZUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2IiNAoQRGVsZXRlSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEgwKBG5hbWUYAiABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UqVQoISm9iT3JkZXISGQoVSk9CX09SREVSX1VOU1BFQ0lGSUVEEAASEgoOSk9CX09SREVSX05BTUUQARIaChZKT0JfT1JERVJfQ1JFQVRFRF9ERVNDEAIykAMKCkpvYlNlcnZpY2USTAoJQ3JlYXRlSm9iEh4ucml0bW8uam9iLnYxLkNyZWF0ZUpvYlJlcXVlc3QaHy5yaXRtby5qb2IudjEuQ3JlYXRlSm9iUmVzcG9uc2USSAoGR2V0Sm9iEhsucml0bW8uam9iLnYxLkdldEpvYlJlcXVlc3QaHC5yaXRtby5qb2IudjEuR2V0Sm9iUmVzcG9uc2UiA5ACARJOCghMaXN0Sm9icxIdLnJpdG1vLmpvYi52MS5MaXN0Sm9ic1JlcXVlc3QaHi5yaXRtby5qb2IudjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEkwKCVVwZGF0ZUpvYhIeLnJpdG1vLmpvYi52MS5VcGRhdGVKb2JSZXF1ZXN0Gh8ucml0bW8uam9iLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkwKCURlbGV0ZUpvYhIeLnJpdG1vLmpvYi52MS5EZWxldGVKb2JSZXF1ZXN0Gh8ucml0bW8uam9iLnYxLkRlbGV0ZUpvYlJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChZyaXRtby9qb2IvdjEvam9iLnByb3RvEgxyaXRtby5qb2IudjEi+AIKA0pvYhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnJlcG9zaXRvcnkYAyABKAkSFgoOZGVmYXVsdF9icmFuY2gYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSFwoNcGlwZWxpbmVfcGF0aBgGIAEoCUgAEhcKDXBpcGVsaW5lX3RleHQYByABKAlIABIOCgZwYXVzZWQYCCABKAgSLgoKY3JlYXRlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKAQSKgoKbGFzdF9idWlsZBgMIAEoCzIWLnJpdG1vLmpvYi52MS5Kb2JCdWlsZBIqCglyZXRlbnRpb24YDSABKAsyFy5yaXRtby5qb2IudjEuUmV0ZW50aW9uQgoKCHBpcGVsaW5lImUKCVJldGVudGlvbhIRCgRkYXlzGAEgASgNSACIAQESEwoGYnVpbGRzGAIgASgNSAGIAQESEgoFYnl0ZXMYAyABKARIAogBAUIHCgVfZGF5c0IJCgdfYnVpbGRzQggKBl9ieXRlcyJlCghKb2JCdWlsZBIKCgJpZBgBIAEoCRIOCgZudW1iZXIYAiABKAQSDQoFc3RhdGUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRgoQQ3JlYXRlSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEh4KA2pvYhgCIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2IiMwoRQ3JlYXRlSm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucml0bW8uam9iLnYxLkpvYiIdCg1HZXRKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEucml0bW8uam9iLnYxLkpvYiJuCg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSDQoFcXVlcnkYAyABKAkSJQoFb3JkZXIYBCABKA4yFi5yaXRtby5qb2IudjEuSm9iT3JkZXIiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEucml0bW8uam9iLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilwEKEFVwZGF0ZUpvYlJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEh4KA2pvYhgDIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYBCABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhAKCHJldmlzaW9uGAUgASgEIjMKEVVwZGF0ZUpvYlJlc3BvbnNlEh4KA2pvYhgBIAEoCzIRLnJpdG1vLmpvYi52MS5Kb2IiNAoQRGVsZXRlSm9iUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEgwKBG5hbWUYAiABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UqVQoISm9iT3JkZXISGQoVSk9CX09SREVSX1VOU1BFQ0lGSUVEEAASEgoOSk9CX09SREVSX05BTUUQARIaChZKT0JfT1JERVJfQ1JFQVRFRF9ERVNDEAIykAMKCkpvYlNlcnZpY2USTAoJQ3JlYXRlSm9iEh4ucml0bW8uam9iLnYxLkNyZWF0ZUpvYlJlcXVlc3QaHy5yaXRtby5qb2IudjEuQ3JlYXRlSm9iUmVzcG9uc2USSAoGR2V0Sm9iEhsucml0bW8uam9iLnYxLkdldEpvYlJlcXVlc3QaHC5yaXRtby5qb2IudjEuR2V0Sm9iUmVzcG9uc2UiA5ACARJOCghMaXN0Sm9icxIdLnJpdG1vLmpvYi52MS5MaXN0Sm9ic1JlcXVlc3QaHi5yaXRtby5qb2IudjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEkwKCVVwZGF0ZUpvYhIeLnJpdG1vLmpvYi52MS5VcGRhdGVKb2JSZXF1ZXN0Gh8ucml0bW8uam9iLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkwKCURlbGV0ZUpvYhIeLnJpdG1vLmpvYi52MS5EZWxldGVKb2JSZXF1ZXN0Gh8ucml0bW8uam9iLnYxLkRlbGV0ZUpvYlJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message ritmo.job.v1.Job.
@@ -19,81 +19,88 @@ export const JobSchema = /*@__PURE__*/
   messageDesc(file_ritmo_job_v1_job, 0);
 
 /**
+ * Describes the message ritmo.job.v1.Retention.
+ * Use `create(RetentionSchema)` to create a new message.
+ */
+export const RetentionSchema = /*@__PURE__*/
+  messageDesc(file_ritmo_job_v1_job, 1);
+
+/**
  * Describes the message ritmo.job.v1.JobBuild.
  * Use `create(JobBuildSchema)` to create a new message.
  */
 export const JobBuildSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 1);
+  messageDesc(file_ritmo_job_v1_job, 2);
 
 /**
  * Describes the message ritmo.job.v1.CreateJobRequest.
  * Use `create(CreateJobRequestSchema)` to create a new message.
  */
 export const CreateJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 2);
+  messageDesc(file_ritmo_job_v1_job, 3);
 
 /**
  * Describes the message ritmo.job.v1.CreateJobResponse.
  * Use `create(CreateJobResponseSchema)` to create a new message.
  */
 export const CreateJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 3);
+  messageDesc(file_ritmo_job_v1_job, 4);
 
 /**
  * Describes the message ritmo.job.v1.GetJobRequest.
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 4);
+  messageDesc(file_ritmo_job_v1_job, 5);
 
 /**
  * Describes the message ritmo.job.v1.GetJobResponse.
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 5);
+  messageDesc(file_ritmo_job_v1_job, 6);
 
 /**
  * Describes the message ritmo.job.v1.ListJobsRequest.
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 6);
+  messageDesc(file_ritmo_job_v1_job, 7);
 
 /**
  * Describes the message ritmo.job.v1.ListJobsResponse.
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 7);
+  messageDesc(file_ritmo_job_v1_job, 8);
 
 /**
  * Describes the message ritmo.job.v1.UpdateJobRequest.
  * Use `create(UpdateJobRequestSchema)` to create a new message.
  */
 export const UpdateJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 8);
+  messageDesc(file_ritmo_job_v1_job, 9);
 
 /**
  * Describes the message ritmo.job.v1.UpdateJobResponse.
  * Use `create(UpdateJobResponseSchema)` to create a new message.
  */
 export const UpdateJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 9);
+  messageDesc(file_ritmo_job_v1_job, 10);
 
 /**
  * Describes the message ritmo.job.v1.DeleteJobRequest.
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 10);
+  messageDesc(file_ritmo_job_v1_job, 11);
 
 /**
  * Describes the message ritmo.job.v1.DeleteJobResponse.
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema = /*@__PURE__*/
-  messageDesc(file_ritmo_job_v1_job, 11);
+  messageDesc(file_ritmo_job_v1_job, 12);
 
 /**
  * Describes the enum ritmo.job.v1.JobOrder.

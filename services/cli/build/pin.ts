@@ -1,0 +1,37 @@
+import { type Build, BuildSchema, BuildService } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
+import type { Cli } from "../cli.ts";
+import { neutralise } from "../neutralise.ts";
+import { openServer } from "../open-client.ts";
+import { pick, printJson, readFields } from "../print-json.ts";
+import { nameOf } from "../target.ts";
+
+interface Options {
+  json?: string | true;
+}
+
+/** Keeps a build whatever the rules of retention say. */
+export async function pinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
+  const fields = readFields(options.json, BuildSchema);
+  const builds = openServer(cli).client(BuildService);
+  const { build } = await builds.pinBuild({ name: nameOf(name) });
+  await tell(cli, build, fields, (shown) => `${shown} is kept until \`ritmo build unpin ${shown}\`.\n`);
+}
+
+/** Leaves it to the rules again. */
+export async function unpinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
+  const fields = readFields(options.json, BuildSchema);
+  const builds = openServer(cli).client(BuildService);
+  const { build } = await builds.unpinBuild({ name: nameOf(name) });
+  await tell(cli, build, fields, (shown) => `${shown} goes when its time is up; \`ritmo retention preview\` tells.\n`);
+}
+
+async function tell(
+  cli: Cli,
+  build: Build | undefined,
+  fields: ReturnType<typeof readFields>,
+  say: (shown: string) => string,
+): Promise<void> {
+  if (!build) return;
+  if (fields) return printJson(cli.io, pick(BuildSchema, build, fields));
+  await cli.io.stderr.write(say(neutralise(build.name)));
+}
