@@ -13,6 +13,7 @@ import { keepPostgres } from "./keep-postgres.ts";
 import { type KeptPart, keepRunning } from "./keep-running.ts";
 import { loadSample } from "./load-sample.ts";
 import { lockDataFolder } from "./lock-data-folder.ts";
+import { outerPath } from "./outer-path.ts";
 import { prepareFolder } from "./prepare-folder.ts";
 import { openRecordedProcesses, type RecordedProcesses } from "./recorded-processes.ts";
 import { saveContext } from "./save-context.ts";
@@ -51,6 +52,7 @@ interface Scene extends UpOptions {
 
 const CONTROL_PLANE = join(import.meta.dirname, "../control-plane/main.ts");
 const WORKER = join(import.meta.dirname, "../worker/main.ts");
+const CHECKOUT = join(import.meta.dirname, "../..");
 const WORKER_NAME = "local";
 const READY_TIMEOUT_MS = 60_000;
 // Beyond its drain: to end the steps that are left and ship the rest of their logs.
@@ -147,6 +149,7 @@ async function startWorker(scene: Scene, tokens: LocalTokens, transport: Transpo
   const startedAt = Date.now();
   const workDir = join(dataDir, "work");
   const env = environmentFor(WORKER_SETTINGS, scene.env, {
+    PATH: outerPath(scene.env["PATH"] ?? "", CHECKOUT),
     RITMO_CONTROL_PLANE: addresses.controlPlane,
     RITMO_WORKER_TOKEN: tokens.workerToken,
     RITMO_WORK_DIR: workDir,
