@@ -110,6 +110,13 @@ test("frozen beyond its lease and thawed, it drops the attempt that went on else
   expect(attempt.finishes).toBe(0);
 });
 
+test("an address where nothing answers is told", async () => {
+  using folder = workFolder();
+  await using peer = await fakeControlPlane();
+  await using dead = run(peer, folder.path, { RITMO_CONTROL_PLANE: "127.0.0.1:1" });
+  await dead.said("the control plane is not to be reached; trying again");
+});
+
 test("TERM lets the step in hand end, a second TERM does not, and both leave with 0", async () => {
   using folder = workFolder();
   await using peer = await fakeControlPlane();

@@ -63,6 +63,7 @@ const FIRST_RETRY_MS = { min: 50, max: 200 };
 const RETRY_CAP_MS = 15_000;
 // A stream that lived shorter is counted as broken by the network rather than by a control plane that stopped.
 const SHORT_LIFE_MS = 10_000;
+const TOLD_TRIES = 10;
 const BREAKS_BEFORE_SYNC = 4;
 const MIN_REPORT_EVERY_MS = 100;
 const MIN_PATIENCE_MS = 1_000;
@@ -131,7 +132,7 @@ class KeptLink implements Link {
       if (end) return end;
       if (welcomed) tries = 0;
       breaks = performance.now() - startedAtMs > SHORT_LIFE_MS ? 0 : breaks + 1;
-      this.#log.debug({ reason: String(reason), tries }, "the stream to the control plane broke");
+      this.#tellBreak(reason, welcomed, tries);
       if (breaks >= BREAKS_BEFORE_SYNC && welcomed) {
         breaks = 0;
         await this.#syncForAWhile();
@@ -141,6 +142,14 @@ class KeptLink implements Link {
       this.#lines.use(this.#lines.next());
     }
     return { reason: "closed", message: "the worker left" };
+  }
+
+  /** A wrong address is silent otherwise: the first try that fails is told, and then one in ten. */
+  #tellBreak(reason: unknown, welcomed: boolean, tries: number): void {
+    const about = { to: this.#lines.now.target, reason: String(reason), tries };
+    if (!welcomed && tries % TOLD_TRIES === 0)
+      this.#log.warn(about, "the control plane is not to be reached; trying again");
+    else this.#log.debug(about, "the stream to the control plane broke");
   }
 
   async #open(to: Lines): Promise<Attendance> {
