@@ -13,6 +13,13 @@ export async function advanceStuck(core: Core): Promise<void> {
       OR EXISTS (SELECT FROM steps s WHERE s.build_id = b.id AND s.state = 'waiting'
         AND NOT EXISTS (SELECT FROM step_needs n JOIN steps d ON d.id = n.need_id
           WHERE n.step_id = s.id AND d.finished_at IS NULL)))
-    ORDER BY b.id LIMIT 100`;
-  for (const { id } of rows) await advanceBuild(core, id);
+    ORDER BY random() LIMIT 100`;
+  for (const { id } of rows) {
+    try {
+      await advanceBuild(core, id);
+    } catch (reason) {
+      // One that can't go on holds up no other; and by chance none of the others waits behind a hundred such.
+      core.logger.error({ err: reason, build: id }, "a build could not go on; it is tried again");
+    }
+  }
 }

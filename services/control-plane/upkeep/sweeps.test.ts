@@ -108,6 +108,20 @@ test("two replicas that go on with the same builds at once open each step once a
   }
 });
 
+test("a build that can't go on holds up no other", async () => {
+  await using fresh = await freshDatabase();
+  const worker = await attendingWorker(fresh.db);
+  const builds: string[] = [];
+  for (let i = 0; i < 4; i++) builds.push(await runningBuild(fresh.db, [{ key: "a" }]));
+  for (const step of await claimSteps(fresh.db, worker.claimant)) await finishAndDie(fresh, worker, step);
+  const [bad, ...good] = builds as [string, ...string[]];
+  await fresh.db
+    .sql`ALTER TABLE builds ADD CONSTRAINT stuck CHECK (state <> 'success' OR id <> ${fresh.db.sql.unsafe(`'${bad}'`)})`;
+  await advanceStuck(replica(fresh.db));
+  for (const build of good) expect(await stateOf(fresh, build)).toBe("success");
+  expect(await stateOf(fresh, bad)).toBe("running");
+});
+
 test("a build that has something under way is left alone", async () => {
   await using fresh = await freshDatabase();
   const build = await runningBuild(fresh.db, [{ key: "a" }, { key: "b", needs: ["a"] }, { key: "c" }]);
