@@ -63,6 +63,14 @@ test("a span of lines: by option, or by the anchor of a pasted address", async (
   }
 });
 
+test("logs of a build are asked for by the ids of its steps, whatever their names mean by now", async () => {
+  const { fake, server } = await twoSteps();
+  await using _ = server;
+  for (const step of fake.steps.values()) step.name = `gone#1/${step.key}`;
+  const all = await runCli(["build", "logs", "bld_1"], { env: server.env });
+  expect(all).toMatchObject({ code: 0, out: expect.stringContaining("compile | fine\n") });
+});
+
 test("--grep prints numbers and lines, NDJSON when asked", async () => {
   const { server } = await twoSteps();
   await using _ = server;

@@ -71,12 +71,17 @@ async function findLogs(builds: Client<typeof BuildService>, options: Options, g
   if (target.kind === "step" && options.step === undefined) {
     if (at === "") return [{ name: target.name, key: "" }];
     const { step } = await builds.getStep({ name: target.name });
-    return [{ name: `${step?.name ?? target.name}${at}`, key: step?.key ?? "" }];
+    return [{ name: step ? logName(step, at) : target.name, key: step?.key ?? "" }];
   }
   if (target.kind !== "build") throw usage("--step goes with a build, not with a step.");
   const build = await buildNameOf(builds, target.name);
   const steps = await allSteps(builds, build);
-  return chooseSteps(steps, options).map(({ name, key }) => ({ name: `${name}${at}`, key }));
+  return chooseSteps(steps, options).map((step) => ({ name: logName(step, at), key: step.key }));
+}
+
+/** By the id where one will do: once a job was deleted, the names of its steps are nobody's, or another job's. */
+function logName({ id, name }: Step, at: string): string {
+  return at === "" ? id : `${name}${at}`;
 }
 
 function chooseSteps(steps: Step[], { step, failed, attempt }: Options): Step[] {

@@ -81,7 +81,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
     logs.set(attempt, found);
     return found;
   };
-  const fullName = (n: string) => n.replace(/^hello#\d+\//, "");
+  const fullName = (n: string) => n.replace(/^(hello#\d+\/|stp_)/, "");
   return {
     build,
     steps,
