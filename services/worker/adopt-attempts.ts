@@ -50,7 +50,7 @@ export async function adoptAttempt(parts: AdoptParts, hand: Hand, left: LeftAtte
     const durable = await durableOffsets(hand);
     const logs = await recoverAttemptLogs(parts, hand, folders, durable);
     try {
-      const finish = left.finish ?? (await sealAttempt(parts, hand, folders, logs, restarted()));
+      const finish = left.finish ?? (await sealAttempt(hand, logs, restarted()));
       await tellResult(parts, hand, folders, logs, finish);
     } finally {
       await logs.close();

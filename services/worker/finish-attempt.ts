@@ -25,24 +25,18 @@ export interface AttemptEnd {
 }
 
 const MAX_BEHIND = 10;
-// A result that is answered sooner needs no disk: a machine that crashes within this time is back after its leases.
-const SECURE_AFTER_MS = 200;
+// A crash within this time is as one a moment before: the step did not end, and is tried again as our fault.
+const KEEP_AFTER_MS = 25;
 
 export interface FinishParts extends LogParts {
   journal: Journal;
   log: Logger;
 }
 
-/** Closes the logs and writes down what is to be told; from here on a crash of the worker changes nothing about it. */
-export async function sealAttempt(
-  parts: FinishParts,
-  hand: Hand,
-  folders: Folders,
-  logs: AttemptLogs,
-  end: AttemptEnd,
-) {
+/** Closes the logs and makes of them and the end what is to be told. */
+export async function sealAttempt(hand: Hand, logs: AttemptLogs, end: AttemptEnd): Promise<FinishStepRequest> {
   const { step, prepare, whole } = await logs.end();
-  const finish = create(FinishStepRequestSchema, {
+  return create(FinishStepRequestSchema, {
     leaseId: hand.leaseId,
     resultId: randomUUID(),
     end: end.end,
@@ -54,17 +48,11 @@ export async function sealAttempt(
     finalPrepareOffset: BigInt(prepare.offset),
     droppedLogBytes: BigInt(step.droppedBytes),
   });
-  try {
-    await parts.journal.keepFinish(folders, finish);
-  } catch (reason) {
-    // On a full disk the result is still worth telling; only a crash before it is told would lose it.
-    parts.log.warn({ leaseId: hand.leaseId, reason: String(reason) }, "the result could not be written to the journal");
-  }
-  return finish;
 }
 
 /**
- * Delivers the rest of the logs and tells the result until it is answered. A lease that is lost, or a result that
+ * Delivers the rest of the logs and tells the result until it is answered. What is not answered at once is written
+ * down meanwhile, and from then on a crash changes nothing about it. A lease that is lost, or a result that
  * stands otherwise, ends it as well: there is nothing more to do for this attempt. Throws when the hand is dropped.
  */
 export async function tellResult(
@@ -75,11 +63,22 @@ export async function tellResult(
   finish: FinishStepRequest,
 ): Promise<void> {
   hand.stage = "finishing";
-  const secure = setTimeout(() => parts.journal.secureFinish(folders).catch(() => {}), SECURE_AFTER_MS);
+  let over = false;
+  const keep = async () => {
+    try {
+      await parts.journal.keepFinish(folders, finish);
+    } catch (reason) {
+      // On a full disk the result is still worth telling; only a crash before it is told would lose it.
+      const { leaseId } = hand;
+      if (!over) parts.log.warn({ leaseId, reason: String(reason) }, "the result could not be written to the journal");
+    }
+  };
+  const timer = setTimeout(keep, KEEP_AFTER_MS);
   try {
     await tell(parts, hand, logs, finish);
   } finally {
-    clearTimeout(secure);
+    over = true;
+    clearTimeout(timer);
   }
 }
 

@@ -35,7 +35,7 @@ export async function runAttempt(parts: RunParts, hand: Hand, left?: Left): Prom
   try {
     const end = await work(parts, hand, folders, logs, left);
     hand.dropped.throwIfAborted();
-    await tellResult(parts, hand, folders, logs, await sealAttempt(parts, hand, folders, logs, end));
+    await tellResult(parts, hand, folders, logs, await sealAttempt(hand, logs, end));
   } catch (reason) {
     log.warn({ leaseId, reason: messageOf(reason) }, "an attempt was dropped");
   } finally {
@@ -102,7 +102,9 @@ async function recoverLogs(
 }
 
 async function prepare(parts: RunParts, hand: Hand, folders: Folders, logs: AttemptLogs): Promise<void> {
-  await makeFolders(folders);
+  const { checkout, inputs = [], artifacts = [] } = hand.offer.spec ?? {};
+  const bare = parts.executors.of(hand.offer.spec)?.needsFolders === false;
+  await makeFolders(folders, { onlyRoot: bare && !checkout && inputs.length + artifacts.length === 0 });
   await Promise.all([parts.journal.keepOffer(folders, hand.offer), prepareWorkspace(parts, hand, folders, logs)]);
 }
 

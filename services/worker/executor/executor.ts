@@ -18,6 +18,8 @@ import type { MachineEnv } from "./step-env.ts";
  */
 export interface Executor {
   readonly name: string;
+  /** False: its commands use no folders. */
+  readonly needsFolders?: false;
   start(work: Work): Promise<Running>;
   endLeftovers(left: Leftover): Promise<void>;
   /** Where the commands find the folders, and what surrounds them, when that is not as on this machine. */

@@ -34,10 +34,8 @@ export interface Journal {
   /** The folder must be there. */
   keepOffer(folders: Folders, offer: Offer): Promise<void>;
   keepRunning(folders: Folders, remember: Record<string, unknown>): Promise<void>;
-  /** There after a crash of this process when it resolves. */
+  /** On disk when it resolves, and there after a crash of the machine. */
   keepFinish(folders: Folders, finish: FinishStepRequest): Promise<void>;
-  /** Makes it survive a crash of the machine. */
-  secureFinish(folders: Folders): Promise<void>;
   /** What an earlier life left; folders that are no attempts are ignored. */
   leftovers(): Promise<LeftAttempt[]>;
 }
@@ -60,8 +58,7 @@ export async function openJournal(workDir: string): Promise<Journal> {
     keepOffer: ({ root }, offer) => writeFile(join(root, "offer.json"), toJsonString(OfferSchema, offer)),
     keepRunning: ({ root }, remember) => writeFile(join(root, "running.json"), JSON.stringify(remember)),
     keepFinish: ({ root }, finish) =>
-      writeFile(join(root, "finish.json"), toJsonString(FinishStepRequestSchema, finish)),
-    secureFinish: ({ root }) => sync(join(root, "finish.json")),
+      writeDurably(join(root, "finish.json"), toJsonString(FinishStepRequestSchema, finish)),
     async leftovers() {
       const left = await Promise.all((await readdir(attemptsDir)).map((name) => readAttempt(workDir, name)));
       return left.filter((attempt) => attempt !== undefined);
@@ -110,15 +107,6 @@ function decode<T>(text: string | undefined, read: (text: string) => T): T | und
 function parseJson(text: string | undefined): Record<string, unknown> {
   const value: unknown = decode(text, JSON.parse);
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, "r+");
-  try {
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -1,22 +1,48 @@
+import { execFile } from "node:child_process";
 import { chmod, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { sleep } from "../../process/wait.ts";
+
+// Removals that are due within this time share one process, which costs less than each file's trips between threads.
+const GATHER_MS = 250;
+const due = new Map<string, { paths: string[]; removed: Promise<void> }>();
 
 /**
- * Takes an attempt's folder away at once and removes it; what can't be removed now stays in the trash for a later
- * sweep. Never throws: a folder that stays is no reason for an attempt to fail.
+ * Takes an attempt's folder away at once and removes it soon; what can't be removed then stays in the trash for a
+ * later sweep. Never throws: a folder that stays is no reason for an attempt to fail.
  */
 export async function discardFolder(workDir: string, folder: string): Promise<void> {
   const trash = join(workDir, "trash");
-  await mkdir(trash, { recursive: true, mode: 0o700 });
   const away = join(trash, `${basename(folder)}-${process.hrtime.bigint()}`);
   try {
-    await rename(folder, away);
+    await rename(folder, away).catch(async () => {
+      await mkdir(trash, { recursive: true, mode: 0o700 });
+      await rename(folder, away);
+    });
   } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).code === "ENOENT") return;
-    await removeTree(folder);
+    if ((reason as NodeJS.ErrnoException).code !== "ENOENT") await removeTree(folder);
     return;
   }
-  await removeTree(away);
+  await removeSoon(trash, away);
+}
+
+function removeSoon(trash: string, path: string): Promise<void> {
+  const gathering = due.get(trash) ?? { paths: [], removed: sleep(GATHER_MS).then(() => removeDue(trash)) };
+  due.set(trash, gathering);
+  gathering.paths.push(path);
+  return gathering.removed;
+}
+
+async function removeDue(trash: string): Promise<void> {
+  const paths = due.get(trash)?.paths ?? [];
+  due.delete(trash);
+  if (paths.length === 0 || (await removeByProcess(paths))) return;
+  for (const path of paths) await removeTree(path);
+}
+
+/** False when something may be left. */
+function removeByProcess(paths: string[]): Promise<boolean> {
+  return new Promise((resolve) => execFile("rm", ["-rf", "--", ...paths], (reason) => resolve(reason === null)));
 }
 
 /** Removes what could not be removed before. Answers what still is there. */

@@ -27,9 +27,10 @@ export function foldersOf(workDir: string, leaseId: string): Folders {
   };
 }
 
-/** Makes them, fresh and closed to other users. */
-export async function makeFolders(folders: Folders): Promise<void> {
+/** Makes them, fresh and closed to other users; only the one around them where nothing will be in the others. */
+export async function makeFolders(folders: Folders, { onlyRoot }: { onlyRoot: boolean }): Promise<void> {
   await mkdir(folders.root, { recursive: true, mode: 0o700 });
+  if (onlyRoot) return;
   const { workspace, home, tmp, script } = folders;
   await Promise.all([workspace, home, tmp, script].map((folder) => mkdir(folder, { mode: 0o700 })));
 }

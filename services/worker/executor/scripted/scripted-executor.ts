@@ -16,6 +16,7 @@ const PIECE_BYTES = 64 * 1024;
 export function scriptedExecutor(): Executor {
   return {
     name: "scripted",
+    needsFolders: false,
     async start(work) {
       const entries = work.run.map((entry) => entry.split("\n").filter((line) => line.trim() !== ""));
       for (const line of entries.flat()) assertKnown(line);
