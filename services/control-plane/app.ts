@@ -38,6 +38,7 @@ import { migrate } from "./store/migrate.ts";
 import { openBlobs } from "./store/open-blobs.ts";
 import { openDatabase } from "./store/open-database.ts";
 import { keepUp } from "./upkeep/keep-up.ts";
+import { settleRestore } from "./upkeep/notice-restore.ts";
 import { startDispatching } from "./workers/dispatch.ts";
 import { openRenewals } from "./workers/renew-sessions.ts";
 
@@ -64,6 +65,7 @@ export async function openApp(config: Config & { databaseUrl: string }, logger: 
     const metrics = openMetrics();
     const { listen, url } = await findUrl(config);
     const core: Core = { config, url, db, hints, blobs, metrics, logger, stopping: stopping.signal };
+    await settleRestore(core);
     const readiness = watchReadiness(core);
     const standard = { isReady: readiness.isReady, reflection: config.reflection };
     const calls = { logger, interceptors: [countCalls(metrics)], onRefused: countRefused(metrics) };

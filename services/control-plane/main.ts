@@ -8,15 +8,17 @@ import { openApp } from "./app.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { CONTROL_PLANE_SETTINGS } from "./config.ts";
 import { makeSetupCode } from "./identity/make-setup-code.ts";
+import { declareRestored } from "./incarnation/declare-restored.ts";
 import { migrate } from "./store/migrate.ts";
 import { openDatabase } from "./store/open-database.ts";
 
 const STOP_WITHIN_MS = 20_000;
-const COMMANDS = ["config", "new-setup-code", "bootstrap"];
+const COMMANDS = ["config", "new-setup-code", "bootstrap", "restored"];
 const USAGE = `Usage: ritmo server [--database-url URL] [--listen ADDRESS] …
        ritmo server config           every setting, its value and where that comes from
        ritmo server new-setup-code   another one-time code for an admin token
        ritmo server bootstrap        tokens for an all-in-one start, as JSON
+       ritmo server restored         the database was restored: end every session and lease of before
 
 Runs a control plane over your PostgreSQL. Each setting has a flag of the same name.
 `;
@@ -44,6 +46,7 @@ async function main(argv: string[]): Promise<void> {
       setupCode: await withDatabase(databaseUrl, (db) => makeSetupCode({ db }, { alsoWithTokens: true })),
     });
   }
+  if (command === "restored") return printJson(await withDatabase(databaseUrl, declareRestored));
   const stopTracing = await startTracing("control-plane", process.env);
   const app = await openApp({ ...values, databaseUrl }, logger);
   logger.info({ url: app.url, workers: app.workerAddress, metrics: app.metricsAddress }, "ready");

@@ -18,6 +18,7 @@ export interface ByteFixture extends AsyncDisposable {
   logger: Logger;
   stopping: AbortSignal;
   folder: string;
+  databaseUrl: string;
 }
 
 export async function byteFixture(): Promise<ByteFixture> {
@@ -36,6 +37,7 @@ export async function byteFixture(): Promise<ByteFixture> {
     logger,
     stopping: stopping.signal,
     folder,
+    databaseUrl: fresh.url,
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await hints.close();

@@ -21,6 +21,8 @@ export async function freshDatabase(): Promise<FreshDatabase> {
   const url = new URL(server);
   url.pathname = `/${name}`;
   const db = openDatabase({ url: url.href });
+  // A copy is elsewhere than the template; it shall not be taken for a restored one.
+  await db.sql`UPDATE incarnation SET place = database_place()`;
   return {
     url: url.href,
     db,

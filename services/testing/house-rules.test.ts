@@ -6,7 +6,7 @@ const SERVICES = join(import.meta.dirname, "..");
 const ROOT = join(SERVICES, "..");
 const LINES_AT_MOST = 300;
 
-const VERBS = ["artifacts", "builds", "events", "fleet", "jobs", "logs", "queue", "retention", "source", "workers"];
+const VERBS = ["artifacts", "builds", "events", "fleet", "incarnation", "jobs", "logs", "queue", "retention", "source", "workers"];
 /** What a replica has open, as a type; no folder needs more of the files beside it. */
 const OPEN = ["control-plane/core.ts", "control-plane/config.ts", "control-plane/metrics.ts"];
 const GROUND = ["contract", "process", "control-plane/store"];
@@ -41,6 +41,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   "control-plane/events": [...GROUND, ...PURE, ...OPEN, ...inControlPlane("identity", "builds", "fleet", "jobs")],
   "control-plane/builds": [...GROUND, ...PURE, ...OPEN, ...inControlPlane("identity", "queue", "source", "fleet")],
   "control-plane/workers": [...GROUND, ...PURE, ...OPEN, ...inControlPlane("identity", "queue", "builds", "fleet")],
+  "control-plane/incarnation": [...GROUND, ...inControlPlane("queue")],
   "control-plane/retention": [...GROUND, ...PURE, ...OPEN],
   "control-plane/upkeep": [...GROUND, ...OPEN, ...inControlPlane(...VERBS, "identity")],
   "control-plane/rpc": [

@@ -1,4 +1,5 @@
 import type { Logger } from "../../process/logger.ts";
+import { Refusal } from "../../process/refusal.ts";
 import { sleep } from "../../process/wait.ts";
 import type { Hints } from "../store/hints.ts";
 import type { Db } from "../store/open-database.ts";
@@ -65,7 +66,7 @@ class Tail {
   private readonly watchers = new Map<Subscription, Wanted>();
   private readonly over = new AbortController();
   private readonly started: Promise<void>;
-  private position: Position = { xid: 0n, seq: 0 };
+  private position: Position = { life: 0n, xid: 0n, seq: 0 };
   private queues: ReadonlyMap<string, QueueLength> = new Map();
   private queuesReadAtMs = Number.NEGATIVE_INFINITY;
   private queuesDirty = true;
@@ -186,7 +187,8 @@ class Tail {
       try {
         return await read();
       } catch (reason) {
-        if (performance.now() > until || this.over.signal.aborted) throw reason;
+        const lasting = reason instanceof Refusal || performance.now() > until;
+        if (lasting || this.over.signal.aborted) throw reason;
         this.deps.logger.warn({ err: reason }, "reading events failed; trying again");
         await sleep(RETRY_MS, this.over.signal);
       }

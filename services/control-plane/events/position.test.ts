@@ -3,9 +3,9 @@ import { isBefore, readCursor, writeCursor } from "./position.ts";
 
 test("a cursor comes back as its position", () => {
   for (const position of [
-    { xid: 0n, seq: 0 },
-    { xid: 740n, seq: 12 },
-    { xid: 2n ** 64n - 1n, seq: Number.MAX_SAFE_INTEGER },
+    { life: 0n, xid: 0n, seq: 0 },
+    { life: 2n ** 63n + 7n, xid: 740n, seq: 12 },
+    { life: 2n ** 64n - 1n, xid: 2n ** 64n - 1n, seq: Number.MAX_SAFE_INTEGER },
   ])
     expect(readCursor(writeCursor(position))).toEqual(position);
   expect(readCursor("")).toBeUndefined();
@@ -17,11 +17,11 @@ test.each([
   "AAAA",
   "\0",
   "\ud800",
-  `${writeCursor({ xid: 1n, seq: 1 })}A`,
-  writeCursor({ xid: 1n, seq: 1 }).slice(1),
-  `${writeCursor({ xid: 1n, seq: 1 })}=`,
-  Buffer.alloc(17).toString("base64url"),
-  Buffer.concat([Buffer.from([1]), Buffer.alloc(16, 0xff)]).toString("base64url"),
+  `${writeCursor({ life: 1n, xid: 1n, seq: 1 })}A`,
+  writeCursor({ life: 1n, xid: 1n, seq: 1 }).slice(1),
+  `${writeCursor({ life: 1n, xid: 1n, seq: 1 })}=`,
+  Buffer.alloc(25).toString("base64url"),
+  Buffer.concat([Buffer.from([2]), Buffer.alloc(24, 0xff)]).toString("base64url"),
   "A".repeat(1 << 20),
 ])("case %#: what Watch never gave out is CURSOR_INVALID", (cursor) => {
   expect(() => readCursor(cursor)).toThrow(expect.objectContaining({ reason: "CURSOR_INVALID" }));

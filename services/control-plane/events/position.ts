@@ -2,26 +2,35 @@ import { badField } from "../../process/refusal.ts";
 
 /**
  * A place in the order of events: a transaction's id, which all replicas and readers agree on, and the number within.
- * Everything up to and with it was seen.
+ * Everything up to and with it was seen. Transactions are counted anew in a database that was restored, so a place
+ * belongs to one life of it and says nothing in another.
  */
 export interface Position {
+  life: bigint;
   xid: bigint;
   seq: number;
 }
 
-const VERSION = 1;
-const BYTES = 17;
+const VERSION = 2;
+const BYTES = 25;
 
-export function isBefore(a: Position, b: Position): boolean {
+/** A life's id as a position bears it: the half of it that is the most random. */
+export function lifeOf(incarnationId: string): bigint {
+  return BigInt(`0x${incarnationId.replaceAll("-", "").slice(-16)}`);
+}
+
+/** Of two places in one life, which comes first. */
+export function isBefore(a: Omit<Position, "life">, b: Omit<Position, "life">): boolean {
   return a.xid < b.xid || (a.xid === b.xid && a.seq < b.seq);
 }
 
 /** A position as a cursor, which means nothing to who holds it. */
-export function writeCursor({ xid, seq }: Position): string {
+export function writeCursor({ life, xid, seq }: Position): string {
   const bytes = Buffer.alloc(BYTES);
   bytes.writeUInt8(VERSION, 0);
-  bytes.writeBigUInt64BE(xid, 1);
-  bytes.writeBigUInt64BE(BigInt(seq), 9);
+  bytes.writeBigUInt64BE(life, 1);
+  bytes.writeBigUInt64BE(xid, 9);
+  bytes.writeBigUInt64BE(BigInt(seq), 17);
   return bytes.toString("base64url");
 }
 
@@ -33,8 +42,8 @@ export function readCursor(cursor: string): Position | undefined {
   if (cursor === "") return undefined;
   const bytes = cursor.length > 2 * BYTES ? Buffer.alloc(0) : Buffer.from(cursor, "base64url");
   const ours = bytes.length === BYTES && bytes[0] === VERSION && bytes.toString("base64url") === cursor;
-  const seq = ours ? bytes.readBigUInt64BE(9) : -1n;
+  const seq = ours ? bytes.readBigUInt64BE(17) : -1n;
   if (seq < 0n || seq > BigInt(Number.MAX_SAFE_INTEGER))
     throw badField("cursor", "is not one of Watch's; begin again without one", "CURSOR_INVALID");
-  return { xid: bytes.readBigUInt64BE(1), seq: Number(seq) };
+  return { life: bytes.readBigUInt64BE(1), xid: bytes.readBigUInt64BE(9), seq: Number(seq) };
 }

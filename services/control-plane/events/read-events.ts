@@ -1,5 +1,6 @@
+import { Refusal } from "../../process/refusal.ts";
 import type { Sql } from "../store/open-database.ts";
-import { isBefore, type Position } from "./position.ts";
+import { isBefore, lifeOf, type Position } from "./position.ts";
 
 export type RowKind = "build" | "step" | "worker" | "job";
 
@@ -28,6 +29,7 @@ export interface EventPage {
 }
 
 interface Raw {
+  life: string;
   xmin: string;
   pending: boolean;
   xid: string | null;
@@ -41,6 +43,7 @@ interface Raw {
 /**
  * The next events of an organization, in the order of (xid, seq). It stops below the oldest transaction that is still
  * open, since that one may yet commit an event with a smaller place; what is below is final.
+ * Refuses with HISTORY_REPLACED when the database was restored since that place.
  */
 export async function readEvents(
   sql: Sql,
@@ -50,7 +53,7 @@ export async function readEvents(
 ): Promise<EventPage> {
   const { after, upTo, limit } = range;
   const rows = await sql<Raw[]>`
-    SELECT bound.xmin::text AS xmin, e.*, EXISTS (
+    SELECT (SELECT id FROM incarnation) AS life, bound.xmin::text AS xmin, e.*, EXISTS (
       SELECT FROM events WHERE xid >= bound.xmin AND org_id = ${orgId}) AS pending
     FROM (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin) bound
     LEFT JOIN (
@@ -62,17 +65,28 @@ export async function readEvents(
         ${kinds === undefined ? sql`` : sql`AND kind = ANY (${kinds}::text[])`}
       ORDER BY xid, seq LIMIT ${limit}) e ON true
     ORDER BY e.xid, e.seq`;
-  const found = rows.filter((row): row is Raw & { xid: string } => row.xid !== null).map(rowOf);
+  const life = lifeOf(rows[0]?.life ?? "0");
+  if (life !== after.life) throw historyReplaced();
+  const found = rows.filter((row): row is Raw & { xid: string } => row.xid !== null).map((row) => rowOf(life, row));
   const more = found.length === limit;
-  const bound = { xid: BigInt(rows[0]?.xmin ?? 0), seq: 0 };
+  const bound = { life, xid: BigInt(rows[0]?.xmin ?? 0), seq: 0 };
   const end = upTo && isBefore(upTo, bound) ? upTo : bound;
   const last = found.at(-1)?.position;
   const position = more && last ? last : isBefore(after, end) ? end : after;
   return { rows: found, position, more, pending: rows[0]?.pending ?? false };
 }
 
-function rowOf({ xid, seq, at, kind, build_id: buildId, payload }: Raw & { xid: string }): EventRow {
-  return { position: { xid: BigInt(xid), seq }, at, kind, buildId, payload };
+function historyReplaced(): Refusal {
+  return new Refusal(
+    "unavailable",
+    "HISTORY_REPLACED",
+    "the database was restored, and events are told anew; reconnect with the last cursor",
+    { retryAfterMs: 500 },
+  );
+}
+
+function rowOf(life: bigint, { xid, seq, at, kind, build_id: buildId, payload }: Raw & { xid: string }): EventRow {
+  return { position: { life, xid: BigInt(xid), seq }, at, kind, buildId, payload };
 }
 
 export interface Bounds {
@@ -86,13 +100,14 @@ export interface Bounds {
 
 /** Where history begins and ends at this moment. */
 export async function readBounds(sql: Sql): Promise<Bounds> {
-  const [row] = await sql<{ xmin: string; xmax: string; xid: string; seq: number }[]>`
-    SELECT pg_snapshot_xmin(s.now)::text AS xmin, pg_snapshot_xmax(s.now)::text AS xmax, d.xid::text AS xid, d.seq
-    FROM (SELECT pg_current_snapshot() AS now) s, events_dropped d`;
-  if (!row) throw new Error("events_dropped has no row");
+  const [row] = await sql<{ id: string; xmin: string; xmax: string; xid: string; seq: number }[]>`
+    SELECT i.id, pg_snapshot_xmin(s.now)::text AS xmin, pg_snapshot_xmax(s.now)::text AS xmax, d.xid::text AS xid, d.seq
+    FROM (SELECT pg_current_snapshot() AS now) s, events_dropped d, incarnation i`;
+  if (!row) throw new Error("events_dropped or incarnation has no row");
+  const life = lifeOf(row.id);
   return {
-    now: { xid: BigInt(row.xmin), seq: 0 },
+    now: { life, xid: BigInt(row.xmin), seq: 0 },
     newest: BigInt(row.xmax),
-    dropped: { xid: BigInt(row.xid), seq: row.seq },
+    dropped: { life, xid: BigInt(row.xid), seq: row.seq },
   };
 }

@@ -5,10 +5,12 @@ import { openLogger } from "../../process/logger.ts";
 import { type FreshDatabase, freshDatabase } from "../../testing/fresh-database.ts";
 import { plantBuild, plantJob, plantOrganization, plantStep, plantWorker } from "../../testing/plant-rows.ts";
 import { cursorOf, eventsOf, everything, isLive, watchNow, watchUntil, word } from "../../testing/watch-until.ts";
+import { beginLife } from "../incarnation/begin-life.ts";
+import { readLife } from "../incarnation/read-life.ts";
 import { type Hints, openHints } from "../store/hints.ts";
 import { openDatabase } from "../store/open-database.ts";
 import { openTails, type Tails } from "./open-tails.ts";
-import { writeCursor } from "./position.ts";
+import { type Position, readCursor, writeCursor } from "./position.ts";
 import { type WatchDeps, watchEvents } from "./watch-events.ts";
 
 let fresh: FreshDatabase;
@@ -158,9 +160,30 @@ test("a cursor that is older than what is kept, or from another database, gets a
   const again = await watchNow(deps(), everything(start));
   expect(again[0]?.snapshot).toBe(true);
   expect(eventsOf(again).map(word)).toContain("build hello#1");
-  const future = writeCursor({ xid: 2n ** 60n, seq: 1 });
+  const { life } = readCursor(start) as Position;
+  const future = writeCursor({ life, xid: 2n ** 60n, seq: 1 });
   expect((await watchNow(deps(), everything(future)))[0]?.snapshot).toBe(true);
   await expect(watchUntil(deps(), everything("nonsense"), isLive)).rejects.toMatchObject({ reason: "CURSOR_INVALID" });
+});
+
+test("after a restore a cursor of before gets a snapshot, and who watches is told to come again", async () => {
+  const { sql } = fresh.db;
+  const job = await plantJob(sql, "hello");
+  const start = cursorOf(await watchNow(deps(), everything()));
+  await plantBuild(sql, job);
+  const watching = watchEvents(deps(), everything(start), stopping.signal);
+  while (eventsOf([(await watching.next()).value as WatchResponse]).length > 0);
+  await beginLife(fresh.db, await readLife(sql), { number: 1, beats: 1 });
+  hints.send("events", "org_default");
+  await expect(watching.next()).rejects.toMatchObject({ code: "unavailable", reason: "HISTORY_REPLACED" });
+  const again = await watchNow(deps(), everything(start));
+  expect(again[0]?.snapshot).toBe(true);
+  expect(eventsOf(again).map(word)).toContain("build hello#1");
+  // The new life's own cursors go on without one.
+  await plantBuild(sql, job);
+  const later = await watchUntil(deps(), everything(cursorOf(again)), (all) => eventsOf(all).length > 0);
+  expect(later.some((message) => message.snapshot)).toBe(false);
+  expect(eventsOf(later).map(word)).toEqual(["build hello#2"]);
 });
 
 test("a lost hint costs a poll, and lost connections a moment", async () => {

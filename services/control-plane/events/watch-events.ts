@@ -30,7 +30,7 @@ export const BEAT_MS = 10_000;
 /**
  * Everything since a cursor and then everything that happens, in order, each event once; without a cursor, or with
  * one that is older than what is kept, a snapshot first. Ends when `signal` aborts.
- * Refuses with CURSOR_INVALID, SLOW_READER, and unavailable STOPPING.
+ * Refuses with CURSOR_INVALID, SLOW_READER, and unavailable STOPPING and HISTORY_REPLACED.
  */
 export async function* watchEvents(
   deps: WatchDeps,
@@ -108,9 +108,10 @@ function placeAll(events: Event[], position: Position): Event[] {
 async function readStart(sql: Sql, cursor: string): Promise<Position | undefined> {
   const position = readCursor(cursor);
   if (!position) return undefined;
-  const { dropped, newest } = await readBounds(sql);
-  // Past every transaction: it is another database's, or this one was restored to an earlier moment.
-  const unknown = isBefore(position, dropped) || position.xid > newest;
+  const { now, dropped, newest } = await readBounds(sql);
+  // Of another life: the database was restored since, and its transactions are counted anew. Past every transaction:
+  // nobody gave it out.
+  const unknown = position.life !== now.life || isBefore(position, dropped) || position.xid > newest;
   return unknown ? undefined : position;
 }
 

@@ -67,7 +67,7 @@ export async function claimSteps({ sql }: Pick<Db, "sql">, by: Claimant): Promis
       DELETE FROM queue q USING summed s
       WHERE q.step_id = s.step_id AND s.n <= ${limit}
         AND s.cpu <= ${by.freeCpuMillis} AND s.memory <= ${by.freeMemoryBytes}
-        AND EXISTS (SELECT FROM sessions, pulse WHERE sessions.id = ${by.sessionId}
+        AND EXISTS (SELECT FROM sessions, pulse WHERE sessions.id = ${by.sessionId} AND sessions.expires_at > '-infinity'
           AND (sessions.expires_at > clock_timestamp() OR pulse.grace_until > clock_timestamp()))
       RETURNING q.step_id, q.queued_at, s.n),
     leased AS (

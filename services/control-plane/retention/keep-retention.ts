@@ -6,6 +6,8 @@ import { expireBuilds } from "./expire-builds.ts";
 import { LISTED_EVERY_HOURS, sweepStrays } from "./sweep-strays.ts";
 
 const RULES_EVERY_MINUTES = 15;
+/** It may have been the wrong backup: what only a later one knows stays so long. */
+const STRAYS_KEPT_DAYS = 7;
 
 /** Marks what the rules take, once in a while by one replica. */
 export async function keepRules(core: Core): Promise<void> {
@@ -21,9 +23,17 @@ export async function takeAway(core: Core): Promise<boolean> {
 
 /** Lists the store for what no row knows, once in a while by one replica. */
 export async function keepStoreClean(core: Core): Promise<void> {
+  if (await isJustRestored(core.db.sql)) return;
   if (!(await isDue(core.db.sql, "stray objects", LISTED_EVERY_HOURS * 60))) return;
   const gone = await sweepStrays(core, new Date());
   if (gone.objects + gone.uploads > 0) core.logger.warn({ ...gone }, "removed from the store what no row knew");
+}
+
+async function isJustRestored(sql: Sql): Promise<boolean> {
+  const [row] = await sql`
+    SELECT FROM incarnation
+    WHERE number > 1 AND since > clock_timestamp() - ${STRAYS_KEPT_DAYS}::integer * interval '1 day'`;
+  return row !== undefined;
 }
 
 /** Takes a sweep's turn, if it is due: of all replicas one does. */

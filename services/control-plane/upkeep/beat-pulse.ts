@@ -8,7 +8,7 @@ import { gapSeconds } from "../queue/in-grace.ts";
 export async function beatPulse({ db, config }: Pick<Core, "db" | "config">): Promise<void> {
   const gap = gapSeconds(config.leaseSeconds);
   await db.sql`
-    UPDATE pulse SET at = clock_timestamp(),
+    UPDATE pulse SET at = clock_timestamp(), beats = beats + 1,
       grace_until = CASE WHEN clock_timestamp() - at > ${gap} * interval '1 second'
         THEN clock_timestamp() + ${2 * config.leaseSeconds} * interval '1 second' ELSE grace_until END`;
 }

@@ -14,6 +14,7 @@ import { beatPulse } from "./beat-pulse.ts";
 import { forgetOld } from "./forget-old.ts";
 import { makePartitions } from "./make-partitions.ts";
 import { markOffline } from "./mark-offline.ts";
+import { restoreWatch } from "./notice-restore.ts";
 import { requeueLost } from "./requeue-lost.ts";
 
 interface Sweep {
@@ -62,7 +63,8 @@ const SWEEPS: Sweep[] = [
  * it finds by guarded statements. One that fails says so and is tried at its next time; none holds up another.
  */
 export async function keepUp(core: Core): Promise<void> {
-  await Promise.all(SWEEPS.map((sweep) => repeat(core, sweep)));
+  const watch = { name: "notice a restore", everyMs: 1_000, run: restoreWatch(core) };
+  await Promise.all([...SWEEPS, watch].map((sweep) => repeat(core, sweep)));
 }
 
 async function repeat(core: Core, sweep: Sweep): Promise<void> {

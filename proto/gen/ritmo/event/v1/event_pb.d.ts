@@ -414,7 +414,8 @@ export declare const EventService: GenService<{
    * Errors:
    * * INVALID_ARGUMENT: the cursor is not one of Watch's (CURSOR_INVALID).
    * * RESOURCE_EXHAUSTED: the caller reads too slowly (SLOW_READER). Reconnect from the last cursor.
-   * * UNAVAILABLE: the server is stopping or has lost its database. Reconnect with jitter.
+   * * UNAVAILABLE: the server is stopping or has lost its database, or the database was restored (HISTORY_REPLACED).
+   *   Reconnect with jitter from the last cursor.
    *
    * @generated from rpc ritmo.event.v1.EventService.Watch
    */
