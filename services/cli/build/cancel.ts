@@ -3,7 +3,7 @@ import type { Cli } from "../cli.ts";
 import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
-import { nameOf } from "../target.ts";
+import { buildNameOf } from "../target.ts";
 
 interface Options {
   reason?: string;
@@ -14,7 +14,7 @@ interface Options {
 export async function cancelBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
   const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.cancelBuild({ name: nameOf(name), reason: options.reason ?? "" });
+  const { build } = await builds.cancelBuild({ name: await buildNameOf(builds, name), reason: options.reason ?? "" });
   if (!build) return;
   if (fields) return printJson(cli.io, pick(BuildSchema, build, fields));
   await cli.io.stderr.write(

@@ -3,7 +3,7 @@ import type { Cli } from "../cli.ts";
 import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
-import { nameOf } from "../target.ts";
+import { buildNameOf } from "../target.ts";
 
 interface Options {
   json?: string | true;
@@ -13,7 +13,7 @@ interface Options {
 export async function pinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
   const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.pinBuild({ name: nameOf(name) });
+  const { build } = await builds.pinBuild({ name: await buildNameOf(builds, name) });
   await tell(cli, build, fields, (shown) => `${shown} is kept until \`ritmo build unpin ${shown}\`.\n`);
 }
 
@@ -21,7 +21,7 @@ export async function pinBuild(cli: Cli, options: Options, [name = ""]: string[]
 export async function unpinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
   const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.unpinBuild({ name: nameOf(name) });
+  const { build } = await builds.unpinBuild({ name: await buildNameOf(builds, name) });
   await tell(cli, build, fields, (shown) => `${shown} goes when its time is up; \`ritmo retention preview\` tells.\n`);
 }
 

@@ -4,7 +4,7 @@ import { EXIT } from "../exit-codes.ts";
 import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
-import { nameOf } from "../target.ts";
+import { buildNameOf } from "../target.ts";
 import { readDuration } from "../times.ts";
 import { overAttempts } from "./over-attempts.ts";
 import { watchBuild } from "./watch-build.ts";
@@ -20,9 +20,9 @@ interface Options {
 export async function retryBuild(cli: Cli, options: Options, [given = ""]: string[]): Promise<number> {
   const fields = options.watch ? undefined : readFields(options.json, BuildSchema);
   const timeoutMs = options.timeout === undefined ? undefined : readDuration(options.timeout);
-  const name = nameOf(given);
   const server = openServer(cli);
   const builds = server.client(BuildService);
+  const name = await buildNameOf(builds, given);
   const seen = options.watch ? await overAttempts(builds, name) : new Map<string, number>();
   const { build } = await builds.retryBuild({ name, steps: options.step ?? [] });
   if (!build) return EXIT.error;
