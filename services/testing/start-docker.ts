@@ -6,6 +6,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -91,7 +92,8 @@ export async function startDocker(args: string[] = []): Promise<TestDocker> {
       await gone;
     },
     async restart() {
-      rmSync(join(folder, "docker.pid"), { force: true });
+      // Where nobody reaps it, the dead process still has its number.
+      for (const file of ["docker.pid", "exec/containerd/containerd.pid"]) rmSync(join(folder, file), { force: true });
       child = launch(folder, socket, args);
       await untilReady(child, docker);
     },
@@ -190,8 +192,21 @@ async function end(folder: string, docker: Docker, child: ChildProcess): Promise
   const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
   if (child.exitCode === null && child.signalCode === null && child.kill("SIGTERM")) await gone;
   clearTimeout(late);
+  endShims(folder);
   removeMounts(folder);
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** What a killed engine left running: each names the folder as where its engine listens. */
+function endShims(folder: string): void {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      if (words.includes("containerd") && words.includes(`${folder}/`)) process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It went meanwhile.
+    }
+  }
 }
 
 /** What a killed engine left mounted would make its folder undeletable. */

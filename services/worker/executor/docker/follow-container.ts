@@ -31,6 +31,10 @@ export interface ContainerEnd {
 // After the end of a container its output ends too, unless its engine has lost count.
 const OUTPUT_ENDS_WITHIN_MS = 10_000;
 
+// Between the end of a container's output and the engine's word that it ended; and between two looks at one whose
+// output ended and that still runs.
+const ANSWERS_WITHIN_MS = 1_000;
+
 /**
  * Reads a container's output to its last byte and answers how it ended. `live` is a stream that was attached before
  * the start; where it breaks, or there is none, the engine's own copy of the output is read from its beginning, and
@@ -58,7 +62,7 @@ async function follow(parts: FollowParts, live: Readable | undefined): Promise<C
   let engineWasAway = false;
   for (;;) {
     signal.throwIfAborted();
-    // It answers when the container ended, and breaks when its engine goes: so it tells the two apart.
+    // It answers when the container ended, and never when its engine went meanwhile: so it tells the two apart.
     const exited = container.wait({ abortSignal: signal }).then(
       () => true,
       () => false,
@@ -67,13 +71,12 @@ async function follow(parts: FollowParts, live: Readable | undefined): Promise<C
     stream ??= await untilAnswered(parts, () => openCopy(parts));
     const read = await readStream(parts, stream, exited);
     stream = undefined;
-    const inOrder = await exited;
+    const soon = sleep(ANSWERS_WITHIN_MS, signal).then(() => false);
+    const inOrder = await Promise.race([exited, soon]);
     const { State } = await untilAnswered(parts, () => inspect(parts));
-    engineWasAway ||= !inOrder;
-    if (State.Running || State.Paused) {
-      await sleep(100, signal);
-      continue;
-    }
+    // Its commands may have closed their output and go on; the copy's end is then that of the container.
+    if (State.Running || State.Paused) continue;
+    engineWasAway ||= !(inOrder || (await Promise.race([exited, sleep(ANSWERS_WITHIN_MS, signal).then(() => false)])));
     // The follower of the copy may end before the last lines (moby/moby): read once more what is at rest now.
     if (!attached || !read || !inOrder) {
       await readStream(parts, await untilAnswered(parts, () => openCopy(parts)), Promise.resolve(true));
