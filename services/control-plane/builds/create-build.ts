@@ -13,6 +13,8 @@ export interface NewBuild {
   /** Absent: the job's default branch. */
   source: BuildSource | undefined;
   createdBy: string;
+  /** So long it is the caller's to plan; absent: anybody's, at once. */
+  plannedForSeconds?: number;
 }
 
 /**
@@ -27,9 +29,12 @@ export async function createBuild(sql: Sql, build: NewBuild): Promise<string> {
       UPDATE jobs SET next_number = next_number + 1
       WHERE id = ${build.jobId} AND org_id = ${build.orgId} AND deleted_at IS NULL AND NOT paused
       RETURNING id, org_id, next_number - 1 AS number, repository, default_branch)
-    INSERT INTO builds (id, org_id, job_id, number, repository, source_kind, source_name, created_by)
+    INSERT INTO builds (id, org_id, job_id, number, repository, source_kind, source_name, created_by,
+      planned_until, plan_tries)
     SELECT ${id}, org_id, id, number, repository, ${build.source?.kind ?? "branch"},
-      coalesce(${build.source?.name ?? null}, default_branch), ${build.createdBy}
+      coalesce(${build.source?.name ?? null}, default_branch), ${build.createdBy},
+      clock_timestamp() + ${build.plannedForSeconds ?? null}::float8 * interval '1 second',
+      ${build.plannedForSeconds === undefined ? 0 : 1}
     FROM job
     RETURNING id`;
   if (!row) throw await whyNot(sql, build);

@@ -2,11 +2,12 @@ import { toBinary } from "@bufbuild/protobuf";
 import { StepSchema } from "@ritmo/contract/ritmo/pipeline/v1/pipeline_pb.js";
 import { newId } from "../../process/new-id.ts";
 import type { Plan, PlannedStep } from "../pipeline/make-plan.ts";
-import { keepShapes, shapeKey } from "../queue/keep-shapes.ts";
+import { forgetShapes, knownShapes, shapeKey } from "../queue/keep-shapes.ts";
 import type { SourceAnswer } from "../source/read-source.ts";
 import type { Db } from "../store/open-database.ts";
 
 const DEFAULT_POOL = "default";
+const FOREIGN_KEY_VIOLATION = "23503";
 
 export interface OpenedBuild {
   pools: string[];
@@ -22,7 +23,7 @@ export async function openBuild(
   source: Omit<SourceAnswer, "pipelineText">,
   plan: Plan,
 ): Promise<OpenedBuild | undefined> {
-  const shapes = await keepShapes(db.sql, build.orgId, plan.steps.map(shapeOf));
+  const shapes = await knownShapes(db.sql, build.orgId, plan.steps.map(shapeOf));
   const ids = new Map(plan.steps.map((step) => [step.key, newId("stp")]));
   const steps = plan.steps.map((step) => ({
     id: ids.get(step.key),
@@ -55,7 +56,10 @@ export async function openBuild(
       SELECT r.step, r.need FROM b, jsonb_to_recordset(${db.sql.json(needs as never)}) AS r(step text, need text)),
     q AS (
       INSERT INTO queue (step_id, shape_id) SELECT id, shape_id FROM s WHERE state = 'queued' ORDER BY position)
-    SELECT id FROM b`;
+    SELECT id FROM b`.catch((reason: unknown) => {
+    if ((reason as { code?: string }).code === FOREIGN_KEY_VIOLATION) forgetShapes(db.sql);
+    throw reason;
+  });
   return rows.length === 1 ? { pools: [DEFAULT_POOL] } : undefined;
 }
 

@@ -3,13 +3,17 @@ import type { Core } from "../core.ts";
 import { makePlan, type Plan } from "../pipeline/make-plan.ts";
 import { readPipelineApart } from "../pipeline/read-pipeline-apart.ts";
 import { readSource, type SourceAnswer, SourceProblem } from "../source/read-source.ts";
+import type { Sql } from "../store/open-database.ts";
 import { type BuildEnd, endPendingBuild } from "./end-build.ts";
 import { openBuild } from "./open-build.ts";
 
 // A planner that dies, or that lost the database, is replaced after this time; one that lives renews its claim.
-const PLAN_SECONDS = 15;
+export const PLAN_SECONDS = 15;
 const RENEW_EVERY_MS = 4_000;
 const MAX_TRIES = 4;
+// Beyond it new builds wait in the table, where all replicas look.
+const PLANS_AT_ONCE = 16;
+let planning = 0;
 const DEFAULT_PATH = ".ritmo.yaml";
 
 interface PendingBuild {
@@ -36,12 +40,41 @@ export async function planPendingBuilds(core: Core, limit: number): Promise<numb
         WHERE state = 'pending' AND (planned_until IS NULL OR planned_until < clock_timestamp())
         ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED)
       RETURNING *)
-    SELECT b.id, b.org_id AS "orgId", b.number, j.name AS job, b.repository, b.source_kind AS "sourceKind",
-      b.source_name AS "sourceName", j.pipeline_path AS "pipelinePath", j.pipeline_text AS "pipelineText",
-      b.plan_tries AS tries
-    FROM mine b JOIN jobs j ON j.id = b.job_id`;
+    SELECT ${pendingBuild(core.db.sql)} FROM mine b JOIN jobs j ON j.id = b.job_id`;
   await Promise.all(builds.map((build) => planBuild(core, build)));
   return builds.length;
+}
+
+/**
+ * Plans a build that was created with `plannedForSeconds` of PLAN_SECONDS, by the replica that created it. Never
+ * rejects: what comes in between leaves the build to whoever looks when that time is up.
+ */
+export async function planCreatedBuild(core: Core, buildId: string): Promise<void> {
+  const mine = planning++ < PLANS_AT_ONCE;
+  try {
+    if (!mine) return await leaveToOthers(core, buildId);
+    const [build] = await core.db.sql<PendingBuild[]>`
+      SELECT ${pendingBuild(core.db.sql)} FROM builds b JOIN jobs j ON j.id = b.job_id
+      WHERE b.id = ${buildId} AND b.state = 'pending'`;
+    if (build) await planBuild(core, build);
+  } catch (reason) {
+    core.logger.warn({ err: reason, build: buildId }, "a new build could not be planned at once");
+  } finally {
+    planning--;
+  }
+}
+
+async function leaveToOthers({ db, hints }: Core, buildId: string): Promise<void> {
+  await db.sql`
+    UPDATE builds SET planned_until = NULL, plan_tries = plan_tries - 1 WHERE id = ${buildId} AND state = 'pending'`;
+  hints.send("plan");
+}
+
+/** Columns of a build `b` and its job `j`. */
+function pendingBuild(sql: Sql) {
+  return sql`b.id, b.org_id AS "orgId", b.number, j.name AS job, b.repository, b.source_kind AS "sourceKind",
+    b.source_name AS "sourceName", j.pipeline_path AS "pipelinePath", j.pipeline_text AS "pipelineText",
+    b.plan_tries AS tries`;
 }
 
 async function planBuild(core: Core, build: PendingBuild): Promise<void> {

@@ -13,6 +13,31 @@ export function shapeKey(shape: Shape): string {
   return JSON.stringify([shape.pool, shape.requires, shape.cpuMillis, shape.memoryBytes]);
 }
 
+const known = new WeakMap<object, Map<string, number>>();
+const MAX_KNOWN = 10_000;
+
+/**
+ * What `keepShapes` answers, remembered: rows of shapes stay for ever. Should they be gone all the same, as after a
+ * restore, whoever meets that calls `forgetShapes`.
+ */
+export async function knownShapes(sql: Sql, orgId: string, shapes: Shape[]): Promise<Map<string, number>> {
+  const mine = known.get(sql) ?? new Map<string, number>();
+  known.set(sql, mine);
+  const missing = shapes.filter((shape) => !mine.has(orgId + shapeKey(shape)));
+  if (mine.size > MAX_KNOWN) mine.clear();
+  const ids = new Map(shapes.map((shape) => [shapeKey(shape), mine.get(orgId + shapeKey(shape)) ?? 0]));
+  if (missing.length === 0) return ids;
+  for (const [key, id] of await keepShapes(sql, orgId, missing)) {
+    mine.set(orgId + key, id);
+    ids.set(key, id);
+  }
+  return ids;
+}
+
+export function forgetShapes(sql: Sql): void {
+  known.delete(sql);
+}
+
 /** Makes the rows of shapes that are new, and answers the row's id for each shape's key. */
 export async function keepShapes(sql: Sql, orgId: string, shapes: Shape[]): Promise<Map<string, number>> {
   const distinct = [...new Map(shapes.map((shape) => [shapeKey(shape), shape])).values()];

@@ -11,6 +11,7 @@ import { badField } from "../../process/refusal.ts";
 import { advanceBuild } from "../builds/advance-build.ts";
 import { cancelBuild } from "../builds/cancel-build.ts";
 import { type BuildSource, createBuild } from "../builds/create-build.ts";
+import { PLAN_SECONDS, planCreatedBuild } from "../builds/plan-build.ts";
 import { readBuild } from "../builds/read-build.ts";
 import { retryBuild } from "../builds/retry-build.ts";
 import type { Core } from "../core.ts";
@@ -31,13 +32,17 @@ export function buildService(core: Core): ServiceImpl<typeof BuildService> {
     ...buildRetention(core),
     async createBuild(request, context) {
       const caller = callerOf(context);
+      const { orgId } = caller;
       const source = readBuildSource(request);
+      let buildId = "";
       const response = await once(db, caller, "CreateBuild", request, CreateBuildResponseSchema, async (tx) => {
-        const { id: jobId } = await resolveJob(tx, caller.orgId, request.job);
-        const id = await createBuild(tx, { orgId: caller.orgId, jobId, source, createdBy: caller.name });
-        return create(CreateBuildResponseSchema, { build: await readBuild(tx, id, url) });
+        const { id: jobId } = await resolveJob(tx, orgId, request.job);
+        const plannedForSeconds = PLAN_SECONDS;
+        buildId = await createBuild(tx, { orgId, jobId, source, createdBy: caller.name, plannedForSeconds });
+        return create(CreateBuildResponseSchema, { build: await readBuild(tx, buildId, url) });
       });
-      hints.send("plan");
+      // Empty when the call was a repetition.
+      if (buildId) void planCreatedBuild(core, buildId);
       hints.send("events", caller.orgId);
       return response;
     },
