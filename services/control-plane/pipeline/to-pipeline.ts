@@ -34,6 +34,7 @@ function toStep(name: string, tree: Tree, pipelineEnv: ReadonlyMap<string, strin
     image: textOf(childOf(tree, "image")) ?? textOf(childOf(defaults, "image")) ?? "",
     shell: textOf(childOf(tree, "shell")) ?? "",
     checkout: textOf(childOf(tree, "checkout")) !== "false",
+    submodules: textOf(childOf(tree, "submodules")) === "true",
   });
 }
 

@@ -36,6 +36,7 @@ function linesOf(step: Step): string[] {
     ...(step.image ? [`image: ${quoted(step.image)}`] : []),
     ...(step.shell ? [`shell: ${quoted(step.shell)}`] : []),
     `checkout: ${step.checkout}`,
+    ...(step.submodules ? ["submodules: true"] : []),
   ];
 }
 

@@ -206,6 +206,14 @@ export const stepForm: RecordForm = {
       fallback: "true",
       elsewhere: ["clone"],
     },
+    {
+      name: "submodules",
+      form: { kind: "boolean" },
+      help: "Whether the checkout brings the repository's submodules, each at the commit that it records.",
+      example: "submodules: true",
+      fallback: "false",
+      elsewhere: ["recursive"],
+    },
   ],
   later: [
     ...["stage", "matrix", "when", "run_if", "services", "secrets", "cache", "retry", "allow_failure", "reports"],

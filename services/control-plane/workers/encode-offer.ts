@@ -11,6 +11,7 @@ export const ACCEPT_WITHIN_MS = 5_000;
 /** A leased step as its worker gets to know it. `url` is the control plane's own address. */
 export function encodeOffer(step: LeasedStep, url: string): Offer {
   const { sourceKind: kind, sourceName: name } = step;
+  const spec = fromBinary(StepSchema, step.spec);
   return create(OfferSchema, {
     leaseId: step.leaseId,
     attemptId: step.attemptId,
@@ -18,11 +19,12 @@ export function encodeOffer(step: LeasedStep, url: string): Offer {
     buildId: step.buildId,
     attempt: step.attempt,
     acceptWithin: durationFromMs(ACCEPT_WITHIN_MS),
-    spec: fromBinary(StepSchema, step.spec),
+    spec,
     source: {
       repository: step.repository,
       commit: step.commit,
       ref: kind === "branch" ? `refs/heads/${name}` : kind === "tag" ? `refs/tags/${name}` : "",
+      submodules: spec.submodules,
     },
     build: {
       number: BigInt(step.buildNumber),

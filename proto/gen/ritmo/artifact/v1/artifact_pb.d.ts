@@ -316,7 +316,8 @@ export declare const ArtifactService: GenService<{
   /**
    * GetArtifact answers one artifact.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such artifact, or it is not stored yet. Do not retry.
    *
    * @generated from rpc ritmo.artifact.v1.ArtifactService.GetArtifact
    */
@@ -329,7 +330,8 @@ export declare const ArtifactService: GenService<{
    * GetDownloadUrl answers an address to GET the bytes from, with ranges, without a token: signed by the object
    * store, or by this server for the file-system store. It ends after 15 minutes.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such artifact, or it is not stored yet. Do not retry.
    *
    * @generated from rpc ritmo.artifact.v1.ArtifactService.GetDownloadUrl
    */

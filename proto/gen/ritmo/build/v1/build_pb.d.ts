@@ -1523,7 +1523,8 @@ export declare const BuildService: GenService<{
   /**
    * GetBuild answers one build.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such build or step. Do not retry.
    *
    * @generated from rpc ritmo.build.v1.BuildService.GetBuild
    */
@@ -1593,7 +1594,8 @@ export declare const BuildService: GenService<{
   /**
    * UnpinBuild leaves a build to the rules of retention again.
    *
-   * Errors: as PinBuild.
+   * Errors:
+   * * NOT_FOUND: no such build. Do not retry.
    *
    * @generated from rpc ritmo.build.v1.BuildService.UnpinBuild
    */
@@ -1619,7 +1621,8 @@ export declare const BuildService: GenService<{
   /**
    * GetStep answers one step.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such build or step. Do not retry.
    *
    * @generated from rpc ritmo.build.v1.BuildService.GetStep
    */
@@ -1644,7 +1647,8 @@ export declare const BuildService: GenService<{
   /**
    * ExplainStep says in words and in facts why a step waits, or how it ended.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such build or step. Do not retry.
    *
    * @generated from rpc ritmo.build.v1.BuildService.ExplainStep
    */
@@ -1656,7 +1660,8 @@ export declare const BuildService: GenService<{
   /**
    * ListAttempts answers every attempt of a step, the first first.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such build or step. Do not retry.
    *
    * @generated from rpc ritmo.build.v1.BuildService.ListAttempts
    */

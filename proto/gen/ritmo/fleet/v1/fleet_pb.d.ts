@@ -492,7 +492,8 @@ export declare const FleetService: GenService<{
   /**
    * GetWorker answers one worker.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such worker. Do not retry.
    *
    * @generated from rpc ritmo.fleet.v1.FleetService.GetWorker
    */
@@ -518,7 +519,8 @@ export declare const FleetService: GenService<{
   /**
    * DrainWorker lets a worker finish what it has and gives it nothing new. Repeating it changes the reason.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such worker. Do not retry.
    *
    * @generated from rpc ritmo.fleet.v1.FleetService.DrainWorker
    */
@@ -530,7 +532,8 @@ export declare const FleetService: GenService<{
   /**
    * ResumeWorker ends a drain.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such worker. Do not retry.
    *
    * @generated from rpc ritmo.fleet.v1.FleetService.ResumeWorker
    */
@@ -542,7 +545,8 @@ export declare const FleetService: GenService<{
   /**
    * DeleteWorker revokes a worker's token and ends its session; what it ran is queued again.
    *
-   * Errors: NOT_FOUND, as above.
+   * Errors:
+   * * NOT_FOUND: no such worker. Do not retry.
    *
    * @generated from rpc ritmo.fleet.v1.FleetService.DeleteWorker
    */

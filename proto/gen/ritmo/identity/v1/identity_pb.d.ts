@@ -337,7 +337,8 @@ export declare const IdentityService: GenService<{
   /**
    * WhoAmI answers whose token the call carries.
    *
-   * Errors: none of its own.
+   * Errors:
+   * * UNAUTHENTICATED: the token is not known, or was revoked. Sign in.
    *
    * @generated from rpc ritmo.identity.v1.IdentityService.WhoAmI
    */

@@ -599,7 +599,8 @@ export declare const LogService: GenService<{
   /**
    * GetLog tells a log's size and state without reading it.
    *
-   * Errors: as above.
+   * Errors:
+   * * NOT_FOUND: no such attempt, or the step has none yet (NO_ATTEMPT). Wait for its first attempt, or do not retry.
    *
    * @generated from rpc ritmo.log.v1.LogService.GetLog
    */

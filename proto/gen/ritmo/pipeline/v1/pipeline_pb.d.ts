@@ -228,6 +228,13 @@ export declare type Step = Message<"ritmo.pipeline.v1.Step"> & {
    * @generated from field: bool checkout = 12;
    */
   checkout: boolean;
+
+  /**
+   * The checkout brings the repository's submodules, each at its recorded commit.
+   *
+   * @generated from field: bool submodules = 13;
+   */
+  submodules: boolean;
 };
 
 /**
@@ -423,7 +430,8 @@ export declare const PipelineService: GenService<{
   /**
    * GetSchema answers the JSON Schema (2020-12) of the written form, for editors.
    *
-   * Errors: none of its own.
+   * Errors:
+   * * UNAUTHENTICATED: the token is not known, or was revoked. Sign in.
    *
    * @generated from rpc ritmo.pipeline.v1.PipelineService.GetSchema
    */
