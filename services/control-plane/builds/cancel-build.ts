@@ -32,15 +32,18 @@ export async function cancelBuild(sql: Sql, buildId: string, reason: string): Pr
 /**
  * Ends or asks to stop what is not over, and answers the sessions that have some of it. It takes the queue rows before
  * the steps, as a claim does, and the steps in the order in which finishes do, so that none of them waits for another
- * that waits for it; a step that a claim took first keeps its lease and is asked to stop.
+ * that waits for it; a step that a claim took first keeps its lease and is asked to stop. The counts keep that order,
+ * as conditions, which are looked at once; joined they would be counted anew for every step.
  */
 async function cancelSteps(sql: Sql, buildId: string, reason: string): Promise<string[]> {
   const [row] = await sql<{ sessions: string[] | null }[]>`
     WITH q AS (
-      DELETE FROM queue USING steps s WHERE s.build_id = ${buildId} AND queue.step_id = s.id RETURNING queue.step_id),
+      DELETE FROM queue WHERE step_id = ANY(ARRAY(SELECT id FROM steps WHERE build_id = ${buildId}
+        AND state IN ('waiting', 'queued', 'leased', 'running', 'finishing'))) RETURNING step_id),
     held AS (
-      SELECT steps.id FROM steps, (SELECT count(*) FROM q) AS queue_first
-      WHERE steps.build_id = ${buildId} AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
+      SELECT steps.id FROM steps
+      WHERE (SELECT count(*) FROM q) >= 0 AND steps.build_id = ${buildId}
+        AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
       ORDER BY steps.id FOR NO KEY UPDATE OF steps),
     s AS (
       UPDATE steps SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
@@ -48,8 +51,8 @@ async function cancelSteps(sql: Sql, buildId: string, reason: string): Promise<s
         finished_at = CASE WHEN steps.state IN ('waiting', 'queued') THEN clock_timestamp() END,
         reason = CASE WHEN steps.state IN ('waiting', 'queued') THEN 'CANCELLED' ELSE steps.reason END,
         cause = CASE WHEN steps.state IN ('waiting', 'queued') THEN ${reason} ELSE steps.cause END
-      FROM held
-      WHERE steps.id = held.id AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
+      WHERE (SELECT count(*) FROM held) >= 0 AND steps.build_id = ${buildId}
+        AND steps.state IN ('waiting', 'queued', 'leased', 'running', 'finishing')
       RETURNING steps.session_id)
     SELECT array_agg(DISTINCT session_id) FILTER (WHERE session_id IS NOT NULL) AS sessions FROM s`;
   return row?.sessions ?? [];

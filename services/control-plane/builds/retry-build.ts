@@ -34,8 +34,9 @@ export async function retryBuild(tx: Sql, buildId: string, keys: string[]): Prom
     );
   }
   const steps = await tx<RetriedStep[]>`
-    SELECT s.id, s.key, s.state, ARRAY(SELECT need_id FROM step_needs WHERE step_id = s.id) AS needs
-    FROM steps s WHERE s.build_id = ${buildId} ORDER BY s.position`;
+    SELECT s.id, s.key, s.state, coalesce(array_agg(n.need_id) FILTER (WHERE n.need_id IS NOT NULL), '{}') AS needs
+    FROM steps s LEFT JOIN step_needs n ON n.step_id = s.id
+    WHERE s.build_id = ${buildId} GROUP BY s.id ORDER BY s.position`;
   const chosen = chooseSteps(steps, keys);
   await tx`
     UPDATE builds SET state = 'running', reason = '', cause = '', cancel_requested_at = NULL, cancel_reason = '',
