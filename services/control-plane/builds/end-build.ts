@@ -11,8 +11,9 @@ export interface BuildEnd {
 }
 
 /** Ends a build that never got steps, with its reason. False: it is no longer PENDING. */
-export async function endPendingBuild(db: Db, buildId: string, end: BuildEnd): Promise<boolean> {
-  const diagnostics = end.diagnostics?.map((d) => toJson(DiagnosticSchema, d)) ?? null;
+export async function endPendingBuild(db: Db, buildId: string, told: BuildEnd): Promise<boolean> {
+  const end = storable({ ...told, diagnostics: told.diagnostics?.map((d) => toJson(DiagnosticSchema, d)) });
+  const diagnostics = end.diagnostics ?? null;
   const rows = await db.sql`
     UPDATE builds SET state = ${end.outcome}, reason = ${end.reason}, cause = ${end.cause},
       diagnostics = ${diagnostics === null ? null : db.sql.json(diagnostics as never)},
@@ -24,4 +25,16 @@ export async function endPendingBuild(db: Db, buildId: string, end: BuildEnd): P
     WHERE id = ${buildId} AND state = 'pending'
     RETURNING id`;
   return rows.length === 1;
+}
+
+/**
+ * What the database can keep: a pipeline's text may quote half a character or a NUL, which no text and no jsonb takes,
+ * and its build would be planned in vain again and again.
+ */
+function storable<T>(value: T): T {
+  return JSON.parse(
+    JSON.stringify(value, (_, part: unknown) =>
+      typeof part === "string" ? part.toWellFormed().replaceAll("\0", "\ufffd") : part,
+    ),
+  ) as T;
 }
