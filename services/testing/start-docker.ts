@@ -30,6 +30,8 @@ export interface TestDocker extends AsyncDisposable {
    * only some of its folders.
    */
   importImage(name: string, options?: { changes?: string[]; platform?: string; keep?: string[] }): Promise<void>;
+  /** Brings an image of its own under a name to a registry, and answers the digest that it has there. */
+  pushImage(name: string, from?: string): Promise<string>;
   /** Kills it, as a crash does, and starts it again over the same files. */
   kill(): Promise<void>;
   restart(): Promise<void>;
@@ -61,8 +63,35 @@ function isProgram(path: string): boolean {
 
 const READY_WITHIN_MS = 30_000;
 
+/** How long a test waits for its turn: engines of one machine share its packet filter, so there is one at a time. */
+export const DOCKER_TURN_MS = 300_000;
+
+const TURN = join(tmpdir(), "ritmo-test-docker.turn");
+
+async function takeTurn(): Promise<void> {
+  for (const until = Date.now() + DOCKER_TURN_MS; Date.now() < until; await sleep(100)) {
+    try {
+      return writeFileSync(TURN, String(process.pid), { flag: "wx" });
+    } catch {
+      if (!isAlive()) rmSync(TURN, { force: true });
+    }
+  }
+  throw new Error(`another test holds ${TURN}`);
+}
+
+function isAlive(): boolean {
+  try {
+    const pid = Number(readFileSync(TURN, "utf8"));
+    // Written a moment after it was made.
+    return pid === 0 || process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 /** Starts dockerd; it and all that it made are ended and removed at the end of `await using`. */
 export async function startDocker(args: string[] = []): Promise<TestDocker> {
+  await takeTurn();
   const folder = mkdtempSync(join(tmpdir(), "ritmo-docker-"));
   const socket = join(folder, "docker.sock");
   const docker = new Docker({ socketPath: socket });
@@ -85,6 +114,14 @@ export async function startDocker(args: string[] = []): Promise<TestDocker> {
           : await docker.loadImage(archiveFor(folder, tar, name, platform)),
       );
       if (said.includes("error")) throw new Error(said);
+    },
+    async pushImage(name, from = "busybox:local") {
+      const [, repo, tag] = /^(.*):([^:]*)$/.exec(name) ?? [];
+      await docker.getImage(from).tag({ repo, tag });
+      const said = await text(await docker.getImage(name).push({ authconfig: {} }));
+      const digest = /sha256:[0-9a-f]{64}/.exec(/digest: .*/.exec(said)?.[0] ?? "")?.[0];
+      if (!digest) throw new Error(said);
+      return digest;
     },
     async kill() {
       const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -194,6 +231,7 @@ async function end(folder: string, docker: Docker, child: ChildProcess): Promise
   clearTimeout(late);
   endShims(folder);
   removeMounts(folder);
+  rmSync(TURN, { force: true });
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 

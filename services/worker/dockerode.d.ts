@@ -56,6 +56,13 @@ declare module "dockerode" {
     getArchive(options: Options): Promise<Readable>;
   }
 
+  export interface Image {
+    inspect(options?: Options): Promise<ImageInfo>;
+    tag(options: Options): Promise<unknown>;
+    push(options: Options): Promise<Readable>;
+    remove(options: Options): Promise<unknown>;
+  }
+
   export interface Network {
     id: string;
     inspect(options?: Options): Promise<{ Id: string; Labels: Record<string, string> | null }>;
@@ -67,7 +74,7 @@ declare module "dockerode" {
     ping(options?: Options): Promise<unknown>;
     version(options?: Options): Promise<{ Version: string; Components?: { Name: string }[] }>;
     info(options?: Options): Promise<Info>;
-    getImage(name: string): { inspect(options?: Options): Promise<ImageInfo> };
+    getImage(name: string): Image;
     createImage(auth: object, options: Options): Promise<Readable>;
     loadImage(file: unknown): Promise<Readable>;
     importImage(file: unknown, options: Options): Promise<Readable>;

@@ -1,5 +1,4 @@
 import type { FinishStepRequest } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
-import type { TestDocker } from "../../testing/start-docker.ts";
 import type { FakeAttempt } from "./fake-attempt.ts";
 import { type FakeControlPlane, fakeControlPlane } from "./fake-control-plane.ts";
 import { startWorker, type TestWorker, workFolder } from "./start-worker.ts";
@@ -15,7 +14,10 @@ export interface ContainerScene extends AsyncDisposable {
   run(step: Step): Promise<{ attempt: FakeAttempt; finish: FinishStepRequest; text: string; prepare: string }>;
 }
 
-export async function containerScene(engine: TestDocker, env: Record<string, string> = {}): Promise<ContainerScene> {
+export async function containerScene(
+  engine: { host: string; image: string },
+  env: Record<string, string> = {},
+): Promise<ContainerScene> {
   const folder = workFolder();
   const peer = await fakeControlPlane();
   const worker = await startWorker(peer, folder.path, { RITMO_SLOTS: "8", ...env }, { DOCKER_HOST: engine.host });

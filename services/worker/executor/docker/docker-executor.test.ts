@@ -3,7 +3,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startDocker, type TestDocker, whyNoDocker } from "../../../testing/start-docker.ts";
+import { DOCKER_TURN_MS, startDocker, type TestDocker, whyNoDocker } from "../../../testing/start-docker.ts";
 import { containerScene } from "../../testing/container-scene.ts";
 import type { FakeAttempt } from "../../testing/fake-attempt.ts";
 
@@ -19,7 +19,7 @@ describe.skipIf(missing !== undefined)(`steps in containers${missing ? ` (skippe
   let engine: TestDocker;
   beforeAll(async () => {
     engine = await startDocker();
-  });
+  }, DOCKER_TURN_MS);
   afterAll(() => engine?.[Symbol.asyncDispose]());
 
   test("a step runs in its image; log, groups and end are told as of a process, and nothing is left", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openLogger } from "../../../process/logger.ts";
 import { runProcess } from "../../../testing/run-process.ts";
-import { startDocker, type TestDocker, whyNoDocker } from "../../../testing/start-docker.ts";
+import { DOCKER_TURN_MS, startDocker, type TestDocker, whyNoDocker } from "../../../testing/start-docker.ts";
 import { containerScene } from "../../testing/container-scene.ts";
 import { type FakeControlPlane, fakeControlPlane } from "../../testing/fake-control-plane.ts";
 import { workFolder } from "../../testing/start-worker.ts";
@@ -18,7 +18,7 @@ describe.skipIf(missing !== undefined)(`when engine or worker fail${missing ? ` 
   let engine: TestDocker;
   beforeAll(async () => {
     engine = await startDocker(["--live-restore"]);
-  });
+  }, DOCKER_TURN_MS);
   afterAll(() => engine?.[Symbol.asyncDispose]());
 
   const runWorker = (peer: FakeControlPlane, workDir: string) =>

@@ -107,6 +107,9 @@ async function readStream(parts: FollowParts, stream: Readable, exited: Promise<
   const atEnd = await read;
   over.abort();
   reader.end(atEnd);
+  if (reader.headless) {
+    throw new EngineTrouble("refused", "the engine's copy of the output has lost its beginning");
+  }
   return atEnd;
 }
 

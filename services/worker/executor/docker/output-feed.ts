@@ -5,9 +5,17 @@ import { demultiplexer } from "./demultiplex.ts";
 /** Brings a container's output into the attempt's log, from one stream of the engine after another. */
 export interface OutputFeed {
   /** Takes a stream from the output's beginning; what the log has already is left out. */
-  begin(): { take(piece: Buffer): void; end(atEnd: boolean): void };
+  begin(): FeedReader;
   /** The last boundary that was passed; -1 before the shell was found. */
   readonly boundary: number;
+}
+
+export interface FeedReader {
+  /** Throws when the stream is none of an output, or lacks its beginning. */
+  take(piece: Buffer): void;
+  end(atEnd: boolean): void;
+  /** The stream lacks its beginning, so that no place in it is known. */
+  readonly headless: boolean;
 }
 
 export interface FeedParts {
@@ -38,7 +46,12 @@ export function outputFeed({ words, run, posix, log, started, ...parts }: FeedPa
       const payloadOf = demultiplexer();
       const scanner = boundaryScanner(words);
       let at = 0;
+      let headless = false;
+      let found = false;
       const give = (bytes: Buffer) => {
+        // The first word stands before everything else.
+        headless = !found && (boundary >= 0 || parts.taken > 0);
+        if (headless) throw new Error("the output lacks its beginning");
         const fresh = bytes.subarray(Math.max(0, taken - at));
         at += bytes.length;
         if (fresh.length === 0) return;
@@ -50,13 +63,19 @@ export function outputFeed({ words, run, posix, log, started, ...parts }: FeedPa
           for (const payload of payloadOf(piece)) {
             for (const one of scanner.scan(payload)) {
               if (one.kind === "bytes") give(one.bytes);
-              else pass(one.number, at);
+              else {
+                found = true;
+                pass(one.number, at);
+              }
             }
           }
         },
         end(atEnd) {
           // Where the stream broke off, what is held back comes again with the next.
-          if (atEnd) give(scanner.rest());
+          if (atEnd && !headless) give(scanner.rest());
+        },
+        get headless() {
+          return headless;
         },
       };
     },
