@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { archiveAttempt } from "../control-plane/logs/archive-log.ts";
+import { archiveAttempt, archiveNext } from "../control-plane/logs/archive-log.ts";
 import { findLog } from "../control-plane/logs/find-log.ts";
 import { bytesOf } from "../control-plane/logs/log-source.ts";
 import { openLog } from "../control-plane/logs/open-log.ts";
@@ -245,6 +245,26 @@ testS3("a store that swallows what it was given does not get a log marked as arc
   proxy.calm();
   expect(await archiveAttempt(core, at.attemptId)).toBe(true);
 });
+
+testS3(
+  "a store that is away for long loses no log: it stays in the database, readable, until the store is back",
+  async () => {
+    const at = await plantRunning(core.db);
+    await writeLog(core, at, "patience\n");
+    await endAttempt(core.db, at.attemptId);
+    proxy.fail("reset", 1_000_000);
+    for (let tries = 0; tries < 3; tries++) {
+      expect(await archiveNext(core, 10)).toBe(0);
+      expect((await readAll(await findLog(core.db.sql, at.attemptId, 1))).toString()).toBe("patience\n");
+      await core.db.sql`UPDATE attempts SET archive_after = NULL`;
+    }
+    proxy.calm();
+    await archiveNext(core, 10);
+    const facts = await findLog(core.db.sql, at.attemptId, 1);
+    expect(facts.archived).toBe(true);
+    expect((await readAll(facts)).toString()).toBe("patience\n");
+  },
+);
 
 testS3("what is created once is created once, also when the first answer is lost", async () => {
   proxy.fail("500 after apply", 1, is("PUT"));

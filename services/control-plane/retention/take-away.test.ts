@@ -5,6 +5,7 @@ import { type ByteFixture, byteFixture } from "../../testing/byte-fixture.ts";
 import { endAttempt, type PlantedAttempt, plantRunning, writeLog } from "../../testing/plant-log.ts";
 import { findWeed, NO_WEED, startWeed, type TestS3 } from "../../testing/start-weed.ts";
 import { findArtifact } from "../artifacts/artifact-row.ts";
+import { readObject } from "../artifacts/read-object.ts";
 import { sendArtifact } from "../artifacts/send-artifact.ts";
 import { archiveAttempt } from "../logs/archive-log.ts";
 import type { BlobStore } from "../store/blobs.ts";
@@ -136,6 +137,26 @@ describe.each(STORES)("$name", ({ absent, open }) => {
     await core.db.sql`UPDATE doomed_objects SET after = clock_timestamp()`;
     await deleteDoomedObjects(core);
     expect(await keys(prefix)).toEqual([]);
+  });
+
+  testStore("a read that retention overtakes gives all, or an error, and never a part that looks whole", async () => {
+    const at = await plantRunning(core.db);
+    const bytes = randomBytes(3_000_000);
+    const id = await deliver(at, "large", bytes);
+    await commit(at, id);
+    const artifact = await findArtifact(core.db.sql, "org_default", id);
+    const reading = readObject(core.blobs, artifact, { offset: 0, length: 0 });
+    const parts = [(await reading.next()).value?.data as Buffer];
+    await core.blobs.delete(artifact.key);
+    const rest = (async () => {
+      for await (const { data } of reading) parts.push(data);
+    })();
+    const ended = await rest.then(
+      () => Buffer.concat(parts).equals(bytes),
+      (reason: unknown) => reason instanceof Error,
+    );
+    expect(ended).toBe(true);
+    await expect(download(id)).rejects.toMatchObject({ reason: "OBJECT_DAMAGED" });
   });
 
   testStore("what no row knows goes after twelve hours, and only that", async () => {

@@ -1,4 +1,5 @@
 import type { Client } from "minio";
+import { keepTrying } from "./keep-trying.ts";
 import type { S3Settings } from "./s3-client.ts";
 
 const KEY = ".ritmo-check";
@@ -10,10 +11,10 @@ const KEY = ".ritmo-check";
 export async function checkBucket(client: Client, settings: S3Settings): Promise<void> {
   try {
     // Its error says why; the answer to a HEAD has no body to say it in.
-    await client.listObjectsV2Query(settings.bucket, KEY, "", "", 1, "");
-    await client.putObject(settings.bucket, KEY, Buffer.from("ritmo"), 5);
-    await client.statObject(settings.bucket, KEY);
-    await client.removeObject(settings.bucket, KEY);
+    await keepTrying(() => client.listObjectsV2Query(settings.bucket, KEY, "", "", 1, ""));
+    await keepTrying(() => client.putObject(settings.bucket, KEY, Buffer.from("ritmo"), 5));
+    await keepTrying(() => client.statObject(settings.bucket, KEY));
+    await keepTrying(() => client.removeObject(settings.bucket, KEY));
   } catch (reason) {
     throw new Error(explain(reason as Fault, settings), { cause: reason });
   }

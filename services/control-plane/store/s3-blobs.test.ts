@@ -57,6 +57,19 @@ describe.each([weed, versitygw])("$name alone", ({ absent, server }) => {
     expect(await store.head(KEY)).toBeUndefined();
   });
 
+  testS3("an address ends when its time is up", async () => {
+    const { signed, ...store } = await openStore();
+    const id = await signed.beginParts(KEY, "text/plain");
+    const brief = await signed.putPart(KEY, id, 1, 1);
+    const long = await signed.putPart(KEY, id, 1, 60);
+    await expect.poll(async () => (await put(brief, Buffer.from("late"))).status, { timeout: 10_000 }).toBe(403);
+    expect((await put(long, Buffer.from("in time"))).status).toBe(200);
+    await signed.completeParts(KEY, id, await signed.listParts(KEY, id));
+    expect((await buffer(await store.get(KEY))).toString()).toBe("in time");
+    const get = await signed.get(KEY, 1, "x", "text/plain");
+    await expect.poll(async () => (await fetch(get)).status, { timeout: 10_000 }).toBe(403);
+  });
+
   testS3("an upload in parts goes on after a break and is whole when it is completed", async () => {
     const { signed, ...store } = await openStore();
     const parts = [randomBytes(5 * MIB), randomBytes(5 * MIB), randomBytes(7)];
