@@ -22,7 +22,7 @@ async function openIdentity({ rememberMs = 0, log = logger } = {}) {
     listen: { host: "127.0.0.1", port: 0 },
     lookup: userLookup({ db, logger: log }, rememberMs),
     logger: log,
-    routes: (router) => router.service(IdentityService, identityService({ db })),
+    routes: (router) => router.service(IdentityService, identityService({ db, url: "https://ritmo.example" })),
   });
   const as = (token?: string): Client<typeof IdentityService> =>
     createClient(
@@ -62,11 +62,12 @@ test("a token is made, listed without its value, used, and revoked at once", asy
   expect(made.value).toMatch(/^rt_[\w-]{43}$/);
   const ci = at.as(made.value);
   const who = await ci.whoAmI({});
-  expect([who.token?.name, who.token?.scope, who.organization, who.version]).toEqual([
+  expect([who.token?.name, who.token?.scope, who.organization, who.version, who.url]).toEqual([
     "ci",
     Scope.READ,
     "default",
     expect.stringMatching(/^\d/),
+    "https://ritmo.example",
   ]);
   const { tokens } = await admin.listTokens({});
   expect(tokens.map((token) => token.name)).toEqual(["ci", "admin"]);

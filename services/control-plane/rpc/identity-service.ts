@@ -24,7 +24,7 @@ import { pageSize } from "./page-size.ts";
 import { openPageTokens, type PageTokens } from "./page-token.ts";
 
 /** Who calls, and tokens. */
-export function identityService({ db }: Pick<Core, "db">): ServiceImpl<typeof IdentityService> {
+export function identityService({ db, url }: Pick<Core, "db" | "url">): ServiceImpl<typeof IdentityService> {
   const pages = openPageTokens(db);
   const guesses = limitGuesses();
   return {
@@ -32,7 +32,8 @@ export function identityService({ db }: Pick<Core, "db">): ServiceImpl<typeof Id
       const caller = callerOf(context);
       const row = await readToken(db, caller.tokenId);
       if (!row) throw notFound("token", caller.tokenId);
-      return { token: tokenMessage(row), organization: await readOrganization(db, caller.orgId), version: VERSION };
+      const organization = await readOrganization(db, caller.orgId);
+      return { token: tokenMessage(row), organization, version: VERSION, url };
     },
     async createToken(request, context) {
       const caller = callerOf(context);

@@ -95,6 +95,13 @@ export declare type WhoAmIResponse = Message<"ritmo.identity.v1.WhoAmIResponse">
    * @generated from field: string version = 3;
    */
   version: string;
+
+  /**
+   * The address that links to this server begin with, without a slash at its end.
+   *
+   * @generated from field: string url = 4;
+   */
+  url: string;
 };
 
 /**
