@@ -5,6 +5,7 @@ import {
   integer,
   listenAddress,
   optionalPath,
+  optionalPostgresUrl,
   optionalText,
   optionalUrl,
   text,
@@ -12,7 +13,7 @@ import {
 
 /** Every setting of `ritmo server`, in the order in which the documentation lists them. */
 export const CONTROL_PLANE_SETTINGS = {
-  databaseUrl: optionalText("RITMO_DATABASE_URL", {
+  databaseUrl: optionalPostgresUrl("RITMO_DATABASE_URL", {
     help: "Your own PostgreSQL, 15 or newer: postgres://user:password@host:5432/name. Needed by `ritmo server`; `npm start` brings its own.",
     secret: true,
   }),

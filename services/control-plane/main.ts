@@ -7,6 +7,7 @@ import { startTracing } from "../process/tracing.ts";
 import { openApp } from "./app.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { CONTROL_PLANE_SETTINGS } from "./config.ts";
+import { findContradictions, findMissing } from "./find-contradictions.ts";
 import { makeSetupCode } from "./identity/make-setup-code.ts";
 import { declareRestored } from "./incarnation/declare-restored.ts";
 import { migrate } from "./store/migrate.ts";
@@ -31,14 +32,13 @@ async function main(argv: string[]): Promise<void> {
     COMMANDS,
   );
   if (help) return print(USAGE);
-  const { values, read } = readSettings(CONTROL_PLANE_SETTINGS, process.env, flags);
+  const { values, read } = readSettings(CONTROL_PLANE_SETTINGS, process.env, flags, (known) => [
+    ...findContradictions(known),
+    ...(command === undefined ? findMissing(known) : []),
+  ]);
   if (command === "config") return print(showSettings(read));
   const { databaseUrl } = values;
-  if (databaseUrl === undefined) {
-    throw new SettingsError([
-      "RITMO_DATABASE_URL: is missing; it names your PostgreSQL (`npm start` brings one of its own)",
-    ]);
-  }
+  if (databaseUrl === undefined) throw new SettingsError(findMissing(values).slice(0, 1));
   const logger = openLogger("control-plane", values.logLevel);
   if (command === "bootstrap") return printJson(await withDatabase(databaseUrl, bootstrap));
   if (command === "new-setup-code") {
@@ -88,5 +88,5 @@ main(process.argv.slice(2)).catch((reason: unknown) => {
     reason.name !== "TypeError";
   const lines = known ? (reason as Error).message : ((reason as Error).stack ?? String(reason));
   process.stderr.write(`ritmo server: ${lines.split("\n").join("\nritmo server: ")}\n`);
-  process.exit(1);
+  process.exit(reason instanceof SettingsError ? 2 : 1);
 });

@@ -40,12 +40,13 @@ export class SettingsError extends Error {
 
 /**
  * Reads all settings: flag, then the file that NAME_FILE names, then the environment, then the fallback. Throws one
- * SettingsError that names every fault; a name that begins like ours and is none is a fault too.
+ * SettingsError that names every fault, those that `contradictions` finds between well-formed values among them.
  */
 export function readSettings<S extends Record<string, Setting<unknown>>>(
   table: S,
   env: Record<string, string | undefined>,
   flags: Record<string, string | undefined> = {},
+  contradictions: (values: Partial<Settings<S>>) => string[] = () => [],
 ): { values: Settings<S>; read: ReadSetting[] } {
   const faults: string[] = [];
   const read: ReadSetting[] = [];
@@ -64,6 +65,7 @@ export function readSettings<S extends Record<string, Setting<unknown>>>(
       faults.push(`${setting.name}: ${(reason as Error).message}`);
     }
   }
+  faults.push(...contradictions(values as Partial<Settings<S>>));
   if (faults.length > 0) throw new SettingsError(faults);
   return { values: values as Settings<S>, read };
 }

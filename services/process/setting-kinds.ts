@@ -90,6 +90,22 @@ function parseListen(given: string): ListenAddress {
   return { host: match[1] ?? (match[2] || "::"), port };
 }
 
+/** Where a PostgreSQL is, as its clients write it. */
+export function optionalPostgresUrl(name: string, about: Described): Setting<string | undefined> {
+  return {
+    name,
+    fallback: undefined,
+    parse(given) {
+      if (!URL.canParse(given) || !/^postgres(ql)?:$/.test(new URL(given).protocol)) {
+        // Without the value, which has a password in it.
+        throw new Error("is not an address like postgres://user:password@host:5432/name");
+      }
+      return given;
+    },
+    ...about,
+  };
+}
+
 /** An http or https address without a path. */
 export function optionalUrl(name: string, about: Described): Setting<string | undefined> {
   return {

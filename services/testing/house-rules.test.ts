@@ -6,7 +6,19 @@ const SERVICES = join(import.meta.dirname, "..");
 const ROOT = join(SERVICES, "..");
 const LINES_AT_MOST = 300;
 
-const VERBS = ["artifacts", "builds", "events", "fleet", "incarnation", "jobs", "logs", "queue", "retention", "source", "workers"];
+const VERBS = [
+  "artifacts",
+  "builds",
+  "events",
+  "fleet",
+  "incarnation",
+  "jobs",
+  "logs",
+  "queue",
+  "retention",
+  "source",
+  "workers",
+];
 /** What a replica has open, as a type; no folder needs more of the files beside it. */
 const OPEN = ["control-plane/core.ts", "control-plane/config.ts", "control-plane/metrics.ts"];
 const GROUND = ["contract", "process", "control-plane/store"];
@@ -23,9 +35,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   // It starts the others as processes; what it takes of them is how their settings and contexts are written.
   up: [
     ...["contract", "process", "postgres", "sample"],
-    ...["control-plane/config.ts", "worker/config.ts", "cli/contexts.ts"],
+    ...["control-plane/config.ts", "control-plane/find-contradictions.ts", "worker/config.ts", "cli/contexts.ts"],
   ],
   "control-plane/config.ts": ["process"],
+  "control-plane/find-contradictions.ts": ["control-plane/config.ts"],
   "control-plane/metrics.ts": ["process"],
   "control-plane/core.ts": ["process", "control-plane/store", ...OPEN],
   "control-plane/pipeline": ["contract"],

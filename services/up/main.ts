@@ -1,3 +1,4 @@
+import { findContradictions } from "../control-plane/find-contradictions.ts";
 import { PostgresStartError } from "../postgres/postgres-start-error.ts";
 import { readArguments } from "../process/read-arguments.ts";
 import { readSettings, SettingsError } from "../process/read-settings.ts";
@@ -20,7 +21,7 @@ async function main(args: string[]): Promise<number> {
     const names = Object.values(UP_SETTINGS).map(({ name }) => name);
     const { help, command, flags } = readArguments(args, names, ["config"]);
     if (help) return print(USAGE);
-    const { values, read } = readSettings(UP_SETTINGS, process.env, flags);
+    const { values, read } = readSettings(UP_SETTINGS, process.env, flags, findContradictions);
     if (command === "config") return print(showSettings(read));
     const signals = listenForStop((line) => print(`\n  ${line}\n`));
     const env = { ...process.env, ...flags };
