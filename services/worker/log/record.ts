@@ -1,4 +1,4 @@
-import { crc32c } from "../../process/crc32c.ts";
+import { crc32 } from "node:zlib";
 
 /** One entry of a spool file: bytes as they were read, or something about the place between two bytes. */
 export type LogRecord = { offset: number; atMs: number } & (
@@ -8,7 +8,7 @@ export type LogRecord = { offset: number; atMs: number } & (
   | { kind: "dropped"; droppedBytes: number }
 );
 
-// length of the body (4), CRC-32C of what follows (4), kind (1), offset (8), time (8), body.
+// length of the body (4), CRC-32 of what follows (4), kind (1), offset (8), time (8), body.
 const HEAD_BYTES = 25;
 const KINDS = ["bytes", "begin", "end", "dropped"] as const;
 
@@ -24,7 +24,7 @@ function encodeRecord(record: LogRecord): Buffer[] {
   head.writeUInt8(KINDS.indexOf(record.kind), 8);
   head.writeDoubleLE(record.offset, 9);
   head.writeDoubleLE(record.atMs, 17);
-  head.writeUInt32LE(crc32c(body, crc32c(head.subarray(8))), 4);
+  head.writeUInt32LE(crc32(body, crc32(head.subarray(8))), 4);
   return [head, body];
 }
 
@@ -43,7 +43,7 @@ export function decodeRecords(bytes: Buffer, check = true): { record: LogRecord;
   for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
     const endsAt = at + HEAD_BYTES + bytes.readUInt32LE(at);
     if (endsAt > bytes.length) break;
-    if (check && crc32c(bytes.subarray(at + 8, endsAt)) !== bytes.readUInt32LE(at + 4)) break;
+    if (check && crc32(bytes.subarray(at + 8, endsAt)) !== bytes.readUInt32LE(at + 4)) break;
     decoded.push({ record: decodeRecord(bytes.subarray(at, endsAt)), endsAt });
     at = endsAt;
   }

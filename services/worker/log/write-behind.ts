@@ -11,7 +11,8 @@ export class DiskFull extends Error {
 const MAX_WAITING_BYTES = 1024 * 1024;
 // A record is a fraction of a chunk, so that a chunk is a number of whole records.
 export const MAX_RECORD_BYTES = 64 * 1024;
-const SYNC_BYTES = 1024 * 1024;
+// Syncs of a flood stand in the way of a database on the same disk; a lone line is synced within a second.
+const SYNC_BYTES = 16 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 // Reads closer than this share one record and one time.
 const MERGE_WITHIN_MS = 5;
