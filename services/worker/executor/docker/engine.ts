@@ -1,5 +1,5 @@
 import type Docker from "dockerode";
-import type { Container, Info, Network } from "dockerode";
+import type { Container, Info } from "dockerode";
 
 /** A container engine that answered, and how to speak to it. */
 export interface Engine {
@@ -13,7 +13,7 @@ export interface Engine {
   arch: string;
 }
 
-export type { Container, Network };
+export type { Container };
 
 /** The engine did not do what was asked: it is gone, it does not answer, or it says no. */
 export class EngineTrouble extends Error {
