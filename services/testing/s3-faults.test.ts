@@ -59,7 +59,7 @@ const testS3 = (name: string, run: () => Promise<void>) =>
     skip(weed === undefined, NO_WEED);
     await run();
   });
-const { begin, commit, paths, download } = artifactTools(() => core);
+const { begin, commit, list, paths, download } = artifactTools(() => core);
 const put = (url: string, bytes: Buffer) => fetch(url, { method: "PUT", body: new Uint8Array(bytes) });
 const is =
   (method: string, part = "") =>
@@ -265,6 +265,47 @@ testS3(
     expect((await readAll(facts)).toString()).toBe("patience\n");
   },
 );
+
+testS3(
+  "every fault at once, each in one request of twenty: every file is listed once and is what was promised",
+  async () => {
+    const faults: S3Fault[] = [
+      ...PASSING,
+      ...LASTING,
+      "error in 200",
+      "cut body",
+      "short body",
+      "corrupted",
+      "wrong etag",
+    ];
+    for (const fault of faults) if (fault !== "silence") proxy.fail(fault, 1_000_000, () => Math.random() < 0.05);
+    const at = await plantRunning(core.db);
+    const files = new Map(Array.from({ length: 30 }, (_, n) => [`file-${n}`, randomBytes(2_000 + n)]));
+    await Promise.all([...files].map(([path, bytes]) => deliver(at, path, bytes)));
+    proxy.calm();
+    expect((await paths(at.buildId)).sort()).toEqual([...files.keys()].sort());
+    for (const { id, path } of (await list(at.buildId)).rows)
+      expect((await download(id)).equals(files.get(path) as Buffer)).toBe(true);
+  },
+);
+
+/** Delivers a file as a worker does: what may go well the next time is tried again, from its beginning. */
+async function deliver(at: PlantedAttempt, path: string, bytes: Buffer): Promise<void> {
+  for (let round = 0; ; round++) {
+    try {
+      const { artifactId, how } = await begin(at, path, bytes);
+      if (how?.case === "signedParts") {
+        const [part] = (how.value as { parts: { url: string; etag: string }[] }).parts;
+        if (part?.etag === "") await put(part.url, bytes);
+      }
+      return await commit(at, artifactId as string);
+    } catch (reason) {
+      const { reason: why } = reason as { reason?: string };
+      const passing = why === undefined || ["STORE_UNAVAILABLE", "UPLOAD_MISSING", "DIGEST_MISMATCH"].includes(why);
+      if (round === 20 || !passing) throw reason;
+    }
+  }
+}
 
 testS3("what is created once is created once, also when the first answer is lost", async () => {
   proxy.fail("500 after apply", 1, is("PUT"));

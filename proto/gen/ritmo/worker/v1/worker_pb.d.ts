@@ -1499,7 +1499,7 @@ export declare type CommitUploadRequest = Message<"ritmo.worker.v1.CommitUploadR
 export declare const CommitUploadRequestSchema: GenMessage<CommitUploadRequest>;
 
 /**
- * PartEtag is what the store answered to one PUT.
+ * PartEtag is what the store answered to one PUT. Which parts there are is asked of the store all the same.
  *
  * @generated from message ritmo.worker.v1.PartEtag
  */
