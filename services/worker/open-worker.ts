@@ -131,6 +131,7 @@ export async function openWorker(
   const held = link;
   const leave = async () => {
     setDraining(true, "the worker was told to leave");
+    slots.leaving = true;
     held.reportSoon();
     const limit = setTimeout(stopNow, config.drainSeconds * 1000);
     await slots.idle();

@@ -27,7 +27,10 @@ export interface Slots {
   stop(leaseId: string, reason: string, graceMs: number): void;
   endAll(ending: Ending): void;
   dropAll(reason: string): void;
+  /** Nothing new is taken: it was ordered, or this worker leaves. */
   draining: boolean;
+  /** This worker itself wants nothing more; what was ordered is no news to who ordered it. */
+  leaving: boolean;
   /** Resolves when nothing is in hand. */
   idle(): Promise<void>;
   readonly count: number;
@@ -59,6 +62,7 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
     hands.get(leaseId)?.end({ kind: "stopped", reason, graceMs });
   const self: Slots = {
     draining: false,
+    leaving: false,
     offer(offer) {
       if (hands.has(offer.leaseId)) return true;
       if (self.draining) return "the worker is draining";
@@ -82,7 +86,7 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
         freeMemoryBytes: BigInt(Math.max(0, machine.memoryBytes - memoryBytes)),
         freeDiskBytes: disk ? BigInt(disk.bavail) * BigInt(disk.bsize) : 0n,
       });
-      return { capacity, held: [...hands.values()].map(describe), draining: self.draining };
+      return { capacity, held: [...hands.values()].map(describe), draining: self.leaving };
     },
     judge(verdicts) {
       for (const { leaseId, verdict } of verdicts) {

@@ -398,6 +398,8 @@ export declare type Report = Message<"ritmo.worker.v1.Report"> & {
   held: HeldAttempt[];
 
   /**
+   * The worker itself wants nothing new, because it leaves.
+   *
    * @generated from field: bool draining = 4;
    */
   draining: boolean;
@@ -934,6 +936,8 @@ export declare type SyncResponse = Message<"ritmo.worker.v1.SyncResponse"> & {
   stops: StopStep[];
 
   /**
+   * The worker itself wants nothing new, because it leaves.
+   *
    * @generated from field: bool draining = 4;
    */
   draining: boolean;
