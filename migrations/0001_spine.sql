@@ -346,18 +346,22 @@ CREATE TABLE events_dropped (
 );
 INSERT INTO events_dropped DEFAULT VALUES;
 
--- Makes the partitions of a day, if they are not there. Called ahead of time by upkeep, and by the migrator.
+-- Makes the partitions of a day, if they are not there. Called ahead of time by upkeep, and by the migrator. A table
+-- that is attached leaves readers and writers of the whole alone; PARTITION OF would wait for every reader, with every
+-- writer behind it. What is attached is empty, so there is nothing that its bounds must be checked against.
 CREATE FUNCTION make_day_partitions(wanted date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  whole text;
+  part text;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('ritmo.make_day_partitions'));
-  IF to_regclass(format('log_chunks_%s', to_char(wanted, 'YYYYMMDD'))) IS NULL THEN
-    EXECUTE format('CREATE TABLE log_chunks_%s PARTITION OF log_chunks FOR VALUES FROM (%L) TO (%L)',
-      to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
-  END IF;
-  IF to_regclass(format('events_%s', to_char(wanted, 'YYYYMMDD'))) IS NULL THEN
-    EXECUTE format('CREATE TABLE events_%s PARTITION OF events FOR VALUES FROM (%L) TO (%L)',
-      to_char(wanted, 'YYYYMMDD'), wanted, wanted + 1);
-  END IF;
+  FOREACH whole IN ARRAY ARRAY['log_chunks', 'events'] LOOP
+    part := format('%s_%s', whole, to_char(wanted, 'YYYYMMDD'));
+    CONTINUE WHEN to_regclass(part) IS NOT NULL;
+    -- Numbers are given by the whole's sequence; a part with one of its own can't be attached.
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL EXCLUDING IDENTITY)', part, whole);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', whole, part, wanted, wanted + 1);
+  END LOOP;
 END $$;
 
 -- Which state may follow which. The statements that move a row guard this themselves; the table and its trigger are
