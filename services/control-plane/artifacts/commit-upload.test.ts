@@ -164,3 +164,31 @@ test("what was never committed goes after a day, once its attempt is over", asyn
   expect(await core.blobs.growing?.size(key.replace(/[^/]*$/, `${sha256(bytes).toString("hex")}-${id}`))).toBe(0);
   expect((await download(kept)).toString()).toBe("k");
 });
+
+test("an orphan that the store does not remove holds up none behind it, and goes at a later sweep", async () => {
+  const at = await plantRunning(core.db);
+  const ids: string[] = [];
+  for (const name of ["one", "two", "three"]) {
+    const bytes = Buffer.from(`orphan ${name}`);
+    const id = (await begin(at, name, bytes)).artifactId as string;
+    await sendArtifact(core, at.workerId, requests(head(at, id, 0), bytes));
+    ids.push(id);
+  }
+  await endAttempt(core.db, at.attemptId);
+  const [first = "", ...others] = ids.sort();
+  const left = async () =>
+    (await core.db.sql`SELECT id FROM artifacts WHERE attempt_id = ${at.attemptId}`).map((row) => row["id"]);
+  const blobs = {
+    ...core.blobs,
+    delete: async (key: string) => {
+      if (key.endsWith(first)) throw new Error("the store says no");
+      await core.blobs.delete(key);
+    },
+  };
+  expect(others).toHaveLength(2);
+  const tomorrow = new Date(Date.now() + 25 * 60 * 60 * 1000);
+  await sweepOrphans({ ...core, blobs }, tomorrow);
+  expect(await left()).toEqual([first]);
+  await sweepOrphans(core, tomorrow);
+  expect(await left()).toEqual([]);
+});
