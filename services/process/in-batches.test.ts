@@ -41,3 +41,20 @@ test("a batch that fails is tried one by one, so that only who is at fault fails
   expect(b).toMatchObject({ status: "rejected", reason: { message: "unlucky" } });
   expect(c).toMatchObject({ value: 4 });
 });
+
+test("a batch that fails for what each would meet fails at once, and only then", async () => {
+  const runs: number[] = [];
+  const away = inBatches<number, number>(
+    async (batch) => {
+      runs.push(batch.length);
+      throw new Error(batch.includes(13) ? "unlucky" : "away");
+    },
+    { maxBatch: 3, failsAll: (reason) => reason instanceof Error && reason.message === "away" },
+  );
+  const reasons = (ends: PromiseSettledResult<number>[]) =>
+    ends.map((end) => end.status === "rejected" && (end.reason as Error).message);
+  expect(reasons(await Promise.allSettled([1, 2, 3].map(away)))).toEqual(["away", "away", "away"]);
+  expect(runs).toEqual([3]);
+  expect(reasons(await Promise.allSettled([1, 13].map(away)))).toEqual(["away", "unlucky"]);
+  expect(runs).toEqual([3, 2, 1, 1]);
+});

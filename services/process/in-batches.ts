@@ -1,11 +1,16 @@
 /**
  * Makes one function of single calls out of one of batches: what is asked while a batch is under way goes into the
  * next one together, as a database does with commits. A call alone starts at once. When a whole batch fails, each of
- * its calls is tried by itself, so that none fails for another's sake.
+ * its calls is tried by itself, so that none fails for another's sake; unless `failsAll` knows the reason for one that
+ * each would meet, such as a database that is away: then all fail with it at once.
  */
 export function inBatches<T, R>(
   run: (batch: T[]) => Promise<PromiseSettledResult<R>[]>,
-  { maxBatch, atOnce = 1 }: { maxBatch: number; atOnce?: number },
+  {
+    maxBatch,
+    atOnce = 1,
+    failsAll = () => false,
+  }: { maxBatch: number; atOnce?: number; failsAll?: (reason: unknown) => boolean },
 ): (item: T) => Promise<R> {
   let waiting: { item: T; resolve(value: R): void; reject(reason: unknown): void }[] = [];
   let running = 0;
@@ -17,9 +22,12 @@ export function inBatches<T, R>(
         else batch[i]?.reject(answer.reason);
       }
     } catch (reason) {
-      if (batch.length === 1) batch[0]?.reject(reason);
-      else for (const one of batch) await attempt([one]);
+      if (batch.length === 1 || failsAll(reason)) for (const { reject } of batch) reject(reason);
+      else await attemptEach(batch);
     }
+  };
+  const attemptEach = async (batch: typeof waiting): Promise<void> => {
+    for (const one of batch) await attempt([one]);
   };
   const next = () => {
     while (running < atOnce && waiting.length > 0) {

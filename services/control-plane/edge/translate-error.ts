@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@ritmo/contract/google/rpc/error_details_pb.js";
 import type { Logger } from "../../process/logger.ts";
 import { Refusal, type RefusalCode } from "../../process/refusal.ts";
+import { databaseErrorCode, isDatabaseAway } from "../store/read-database-error.ts";
 
 const CODE: Record<RefusalCode, Code> = {
   invalid_argument: Code.InvalidArgument,
@@ -58,21 +59,15 @@ function isAbort(reason: unknown): boolean {
   return reason instanceof Error && (reason.name === "AbortError" || reason.name === "TimeoutError");
 }
 
-// https://www.postgresql.org/docs/current/errcodes-appendix.html; the words are postgres.js's and Node's own.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html.
 const NOT_TEXT = new Set(["22021", "22P05"]);
 // A number out of range, a text that is no UUID, a time that is none: a verb should have refused it by its field.
 const NOT_A_VALUE = new Set(["22003", "22007", "22008", "22P02"]);
-const AWAY = new Set([
-  ...["CONNECTION_CLOSED", "CONNECTION_DESTROYED", "CONNECTION_ENDED", "CONNECT_TIMEOUT"],
-  ...["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOENT", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH"],
-  // Shutdown, crash, starting up, no connection left, read-only after a failover.
-  ...["57P01", "57P02", "57P03", "53300", "25006"],
-  // A lock or a statement took too long, a deadlock: nothing was recorded.
-  ...["55P03", "57014", "40001", "40P01", "25P03"],
-]);
+// A lock or a statement took too long, a deadlock: nothing was recorded.
+const BUSY = new Set(["55P03", "57014", "40001", "40P01", "25P03"]);
 
 function fromDatabase(reason: unknown): Refusal | undefined {
-  const code = codeOf(reason);
+  const code = databaseErrorCode(reason);
   if (code === undefined) return undefined;
   if (NOT_TEXT.has(code)) {
     return new Refusal("invalid_argument", "TEXT_INVALID", "a text holds a NUL byte or is no valid UTF-8");
@@ -80,20 +75,10 @@ function fromDatabase(reason: unknown): Refusal | undefined {
   if (NOT_A_VALUE.has(code)) {
     return new Refusal("invalid_argument", "VALUE_INVALID", "a field holds a value that can't be");
   }
-  if (AWAY.has(code) || /^(08|53|58)...$/.test(code)) {
+  if (BUSY.has(code) || isDatabaseAway(reason)) {
     return new Refusal("unavailable", "DATABASE_UNAVAILABLE", "the database did not answer; nothing was recorded", {
       retryAfterMs: RETRY_DATABASE_MS,
     });
-  }
-  return undefined;
-}
-
-/** The code of a database's or a socket's error, through the wrapping that drizzle and AggregateError do. */
-function codeOf(reason: unknown): string | undefined {
-  for (let error: unknown = reason, depth = 0; error instanceof Error && depth < 5; depth++) {
-    const database = error.name === "PostgresError" || "errno" in error || "query" in error || "syscall" in error;
-    if ("code" in error && typeof error.code === "string" && (database || AWAY.has(error.code))) return error.code;
-    error = error.cause ?? (error instanceof AggregateError ? error.errors[0] : undefined);
   }
   return undefined;
 }

@@ -16,13 +16,15 @@ import { findErrorLine } from "../logs/find-error-line.ts";
 import type { AttemptEnd } from "../queue/decide-end.ts";
 import { type Finish, type FinishedAttempt, finishSteps, type ToldFinish } from "../queue/finish-step.ts";
 import { startStep } from "../queue/start-step.ts";
+import { isDatabaseAway } from "../store/read-database-error.ts";
 import { attend } from "../workers/attend.ts";
 import { syncWorker } from "../workers/sync-worker.ts";
 import type { Attendance } from "../workers/worker-stream.ts";
 import { workerBytes } from "./worker-bytes.ts";
 
 // A batch is as large as what comes while another is under way; two, so that one works while the other commits.
-const BATCHES = { maxBatch: 100, atOnce: 2 };
+// Where the database is away, each of a batch by itself would wait for a connection that does not come.
+const BATCHES = { maxBatch: 100, atOnce: 2, failsAll: isDatabaseAway };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** What workers may say. The same handlers serve any port; the worker port is the one that lets workers in. */
