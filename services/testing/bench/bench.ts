@@ -10,8 +10,9 @@ export interface Bench {
   quick: boolean;
 }
 
-/** Pipeline text of steps that check nothing out, each with the same commands. */
-export function bareSteps(count: number, run: string): string {
-  const steps = Array.from({ length: count }, (_, i) => `  s${i}: { checkout: false, run: ${JSON.stringify(run)} }`);
+/** Pipeline text of steps with the same commands each; `more` is further keys. */
+export function bareSteps(count: number, run: string, { checkout = false, more = "" } = {}): string {
+  const step = `{ checkout: ${checkout}, run: ${JSON.stringify(run)}${more} }`;
+  const steps = Array.from({ length: count }, (_, i) => `  s${i}: ${step}`);
   return `version: 1\nsteps:\n${steps.join("\n")}\n`;
 }

@@ -9,16 +9,25 @@ import { openLogger } from "../../process/logger.ts";
 import { startRitmo } from "../start-ritmo.ts";
 import type { Bench } from "./bench.ts";
 import { printTable, type Row } from "./figures.ts";
+import { measureArtifacts } from "./measure-artifacts.ts";
+import { measureClaim } from "./measure-claim.ts";
 import { measureFollower } from "./measure-follower.ts";
+import { measureLargeLog } from "./measure-large-log.ts";
 import { measureLog } from "./measure-log.ts";
 import { measureStart } from "./measure-start.ts";
-import { measureSteps } from "./measure-steps.ts";
+import { measureProcessSteps, measureSteps } from "./measure-steps.ts";
+import { measureStreams } from "./measure-streams.ts";
 
 const MEASURES: Record<string, (bench: Bench) => Promise<Row[]>> = {
   start: measureStart,
   steps: measureSteps,
+  processes: measureProcessSteps,
   log: measureLog,
   follower: measureFollower,
+  large: measureLargeLog,
+  artifacts: measureArtifacts,
+  streams: measureStreams,
+  claim: measureClaim,
 };
 
 /**

@@ -1,9 +1,11 @@
+import { join } from "node:path";
 import { zstdCompressSync } from "node:zlib";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { BuildService, BuildState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import { newId } from "../../process/new-id.ts";
-import type { Bench } from "./bench.ts";
+import { type Bench, bareSteps } from "./bench.ts";
 import { type Row, round } from "./figures.ts";
+import { sampleText, writeSampleText } from "./sample-text.ts";
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 256 * 1024;
@@ -29,18 +31,11 @@ export async function measureLog(bench: Bench): Promise<Row[]> {
   return rows;
 }
 
-/** Text such as tools print: numbered lines of words, which zstd packs to about a tenth. */
-function textProgram(mib: number): string {
-  return `awk 'BEGIN { n = 0; while (bytes < ${mib * MIB}) { line = sprintf("%06d  CC  src/module_%d/part_%d.c -> build/obj/%x.o  [%d ms]", n, n % 97, n % 1013, n * 2654435761 % 4294967296, n % 463); print line; bytes += length(line) + 1; n++ } }'`;
-}
-
 async function measureStreams({ ritmo }: Bench, streams: number, mib: number): Promise<number> {
   const job = `log-${streams}`;
-  const steps = Array.from(
-    { length: streams },
-    (_, i) => `  s${i}: { checkout: false, run: ${JSON.stringify(textProgram(mib))} }`,
-  );
-  await ritmo.createJob(job, "", `version: 1\nsteps:\n${steps.join("\n")}\n`);
+  const file = join(ritmo.folder, `${job}.txt`);
+  writeSampleText(file, mib * MIB);
+  await ritmo.createJob(job, "", bareSteps(streams, `cat ${file}`));
   const build = await ritmo.untilOver(await ritmo.run(job), 600_000);
   if (build.state !== BuildState.SUCCESS) throw new Error(`${build.name}: ${build.cause}`);
   const all = await Promise.all(
@@ -54,14 +49,7 @@ async function measureStreams({ ritmo }: Bench, streams: number, mib: number): P
 }
 
 async function measureBare({ db }: Bench, streams: number, mib: number): Promise<number> {
-  const raw = Buffer.alloc(CHUNK_BYTES);
-  for (let at = 0, n = 0; at < raw.length; n++) {
-    const hash = ((n * 2654435761) % 4294967296).toString(16);
-    at += raw.write(
-      `${String(n).padStart(6, "0")}  CC  src/module_${n % 97}/part_${n % 1013}.c -> build/obj/${hash}.o  [${n % 463} ms]\n`,
-      at,
-    );
-  }
+  const raw = sampleText(CHUNK_BYTES).subarray(0, CHUNK_BYTES);
   const packed = zstdCompressSync(raw, { params: { 100: 1 } });
   const chunks = (mib * MIB) / CHUNK_BYTES;
   const before = performance.now();

@@ -1,4 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BuildState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import { claimSteps } from "../../control-plane/queue/claim-steps.ts";
 import { finishStep } from "../../control-plane/queue/finish-step.ts";
@@ -31,18 +34,44 @@ export async function measureSteps(bench: Bench): Promise<Row[]> {
         RITMO_LOG_LEVEL: "warn",
       });
     }
-    add(`scripted, ${wanted} × ${SLOTS} slots`, await rate(bench, `scripted-${wanted}`, quick ? 200 : 2_000));
+    const job = { name: `scripted-${wanted}`, run: "exit 0", repository: "" };
+    add(`scripted, ${wanted} × ${SLOTS} slots`, await rate(bench, job, quick ? 200 : 2_000));
   }
   return rows;
 }
 
-async function rate({ ritmo }: Bench, job: string, count: number): Promise<number> {
-  await ritmo.createJob(job, "", bareSteps(count, "exit 0"));
-  const warm = `${job}-warm`;
-  await ritmo.createJob(warm, "", bareSteps(50, "exit 0"));
+/** The same with real processes, without a checkout and with one of a small repository. */
+export async function measureProcessSteps(bench: Bench): Promise<Row[]> {
+  const { ritmo, quick } = bench;
+  const bare = await measureBare(bench);
+  await ritmo.startWorker("processes", { RITMO_SLOTS: String(SLOTS), RITMO_LOG_LEVEL: "warn" });
+  const repository = `file://${makeRepository(join(ritmo.folder, "small"))}`;
+  const measures = [
+    { what: "process, checkout: false", name: "bare", repository: "", count: quick ? 100 : 1_000 },
+    { what: "process, with checkout", name: "checkout", repository, count: quick ? 40 : 200 },
+  ];
+  const rows: Row[] = [];
+  for (const { what, count, ...job } of measures) {
+    const reached = await rate(bench, { ...job, run: "true" }, count);
+    rows.push({
+      measure: `no-op steps/s end to end, ${what}, 1 × ${SLOTS} slots`,
+      reached: `${round(reached)}/s`,
+      limit: `${round(bare)}/s`,
+      limitIs: `claim, start and finish bare, ${SLOTS} at once`,
+      ratio: (reached / bare).toFixed(2),
+    });
+  }
+  return rows;
+}
+
+async function rate({ ritmo }: Bench, job: { name: string; run: string; repository: string }, count: number) {
+  const checkout = job.repository !== "";
+  await ritmo.createJob(job.name, job.repository, bareSteps(count, job.run, { checkout }));
+  const warm = `${job.name}-warm`;
+  await ritmo.createJob(warm, job.repository, bareSteps(50, job.run, { checkout }));
   await ritmo.untilOver(await ritmo.run(warm));
   const before = performance.now();
-  const build = await ritmo.untilOver(await ritmo.run(job), 600_000);
+  const build = await ritmo.untilOver(await ritmo.run(job.name), 600_000);
   if (build.state !== BuildState.SUCCESS) throw new Error(`${build.name} did not succeed: ${build.cause}`);
   return count / ((performance.now() - before) / 1000);
 }
@@ -77,4 +106,15 @@ async function measureBare({ db, quick }: Bench): Promise<number> {
     }),
   );
   return count / ((performance.now() - before) / 1000);
+}
+
+function makeRepository(folder: string): string {
+  mkdirSync(folder);
+  writeFileSync(join(folder, "README.md"), "small\n");
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-c", "user.name=Bench", "-c", "user.email=bench@localhost", ...args], { cwd: folder });
+  git("init", "--quiet", "--initial-branch", "main");
+  git("add", ".");
+  git("commit", "--quiet", "--message", "small");
+  return folder;
 }

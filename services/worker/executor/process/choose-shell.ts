@@ -41,7 +41,21 @@ function shellAt(path: string): Shell {
   return { path, args: known ?? [], posix: known !== undefined };
 }
 
+// Looked for anew after this time: machines get shells, and seldom lose them.
+const FOUND_FOR_MS = 10_000;
+const foundLately = new Map<string, { place: string; untilMs: number }>();
+
 async function findProgram(name: string, path: string): Promise<string | undefined> {
+  const key = `${name}\n${path}`;
+  const lately = foundLately.get(key);
+  if (lately && performance.now() < lately.untilMs) return lately.place;
+  const place = await lookFor(name, path);
+  if (foundLately.size > 100) foundLately.clear();
+  if (place) foundLately.set(key, { place, untilMs: performance.now() + FOUND_FOR_MS });
+  return place;
+}
+
+async function lookFor(name: string, path: string): Promise<string | undefined> {
   const places = name.includes("/") ? [name] : path.split(delimiter).map((folder) => join(folder || ".", name));
   for (const place of places) {
     const may = await access(place, constants.X_OK).then(

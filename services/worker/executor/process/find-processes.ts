@@ -36,7 +36,8 @@ export async function findProcesses(tree: Tree): Promise<ProcessMark[]> {
   const ours = new Set<number>();
   let looked = 0;
   for (const found of all.values()) {
-    if (found.pid === process.pid) continue;
+    // What began before the leader, such as this worker, is not of its making.
+    if (found.pid === process.pid || found.startTicks < (tree.leader?.startTicks ?? 0)) continue;
     if (found.session === session || carriesLease(found.pid, tree.leaseId) || worksIn(found, tree)) ours.add(found.pid);
     // The event loop has reports to send; a machine may have many thousand processes.
     if (++looked % 200 === 0) await setImmediate();

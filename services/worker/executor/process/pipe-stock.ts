@@ -14,7 +14,7 @@ export interface PipeStock {
   take(): Promise<PipeEnds>;
 }
 
-const STOCKED = 4;
+const STOCKED = 16;
 
 /**
  * Node has no pipe(2), and the sockets it gives to children can't be opened again, so that `echo > /dev/stderr` would
