@@ -47,14 +47,18 @@ if (!findInstalled("commander")) {
   complain("its dependencies are not installed. Run `npm ci` (or `npm start`) in the checkout, then try again.");
 }
 
+// Node warns on stderr when both are set; FORCE_COLOR is the one that counts, unless it is empty.
+const env = { ...process.env };
+if (env.NO_COLOR && env.FORCE_COLOR !== undefined) delete env[env.FORCE_COLOR === "" ? "FORCE_COLOR" : "NO_COLOR"];
+
 const node = choosePinned();
 const args = ["--disable-warning=ExperimentalWarning", main, ...process.argv.slice(2)];
 
 if (typeof process.execve === "function" && process.platform !== "win32") {
   // Becoming the other process leaves nothing to pass on: signals, terminal and exit code are its own.
-  process.execve(node, [node, ...args], process.env);
+  process.execve(node, [node, ...args], env);
 } else {
-  const child = spawn(node, args, { stdio: "inherit" });
+  const child = spawn(node, args, { stdio: "inherit", env });
   // A terminal sends Ctrl-C to the child by itself; a second one would mean "at once".
   const fromTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   process.on("SIGINT", () => fromTerminal || child.kill("SIGINT"));

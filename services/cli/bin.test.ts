@@ -53,6 +53,23 @@ test("a red build ends a watching process with 9, Ctrl-C with 130", async () => 
   expect(watching.out).toBe("no\n");
 });
 
+test("NO_COLOR beside FORCE_COLOR warns of nothing: FORCE_COLOR counts, unless it is empty", async () => {
+  using home = makeHome({ NO_COLOR: "1" });
+  const forced = ritmo(["config"], { ...home.env, FORCE_COLOR: "1" });
+  const empty = ritmo(["config"], { ...home.env, FORCE_COLOR: "" });
+  expect(await Promise.all([forced.over, empty.over])).toEqual([0, 0]);
+  expect([forced.err, empty.err]).toEqual(["", ""]);
+  expect([forced.out.includes("\u001b["), empty.out.includes("\u001b[")]).toEqual([true, false]);
+});
+
+test("`ritmo worker` leaves to the worker's program what is no verb of its own", async () => {
+  using home = makeHome();
+  const [config, unknown] = [ritmo(["worker", "config"], home.env), ritmo(["worker", "bogus", "-x"], home.env)];
+  expect(await Promise.all([config.over, unknown.over])).toEqual([0, 2]);
+  expect(config.out).toContain("RITMO_WORKER_TOKEN");
+  expect(unknown.err).toMatch(/^ritmo worker: /);
+});
+
 test("a reader that has enough ends it quietly", async () => {
   const fake = fakeBuild(["test"]);
   fake.step("test", StepState.SUCCESS);

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { usage } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 
 /** Options that every command takes, before or after its own. */
@@ -35,11 +36,23 @@ export function bindAlone(cli: Cli, command: Command, load: () => Promise<Verb>)
     const all = command.optsWithGlobals();
     const flags = Object.entries(all).filter(([name, value]) => GLOBAL.has(name) && typeof value === "string");
     cli.flags = Object.fromEntries(flags);
+    refuseEmpty(command, all);
     const verb = await load();
     const args = command.processedArgs.flat().filter((arg): arg is string => arg !== undefined);
     const code = await verb(cli, command.opts(), args);
     cli.exitCode = typeof code === "number" ? code : 0;
   });
+}
+
+// Text for people, and requests, may be empty; what names something may not: it comes from a variable that is not set.
+const MAY_BE_EMPTY = new Set(["description", "reason", "data"]);
+
+function refuseEmpty(command: Command, values: Record<string, unknown>): void {
+  for (const option of [...command.options, ...globalOptions()]) {
+    const name = option.attributeName();
+    if (MAY_BE_EMPTY.has(name) || ![values[name]].flat().includes("")) continue;
+    throw usage(`${option.long} has an empty value. Leave it out, or say which; a variable may not be set.`);
+  }
 }
 
 const GLOBAL = new Set(["server", "context", "token"]);

@@ -5,21 +5,17 @@ import { CliError, EXIT } from "./exit-codes.ts";
 import { nodeCauseOf } from "./node-cause.ts";
 import { sentence } from "./sentence.ts";
 
-/** What to do about a reason of the contract, where a command helps. */
+/** What to do about a reason of the contract, where a command helps and the server's message does not say it already. */
 const REMEDIES: Record<string, string> = {
   JOB_NOT_FOUND: "`ritmo job list` shows what there is.",
   BUILD_NOT_FOUND: "`ritmo build list` shows what there is.",
   STEP_NOT_FOUND: "`ritmo step list BUILD` shows the steps of a build.",
   WORKER_NOT_FOUND: "`ritmo worker list` shows the fleet.",
-  JOB_PAUSED: "`ritmo job resume JOB` lets it build again.",
-  JOB_EXISTS: "`ritmo job edit` changes the one there is; or choose another name.",
-  JOB_BUSY: "`ritmo build cancel BUILD` ends what runs.",
-  WORKER_EXISTS: "Choose another name, or delete the old one with `ritmo worker delete`.",
-  BUILD_RUNNING: "Wait for its end with `ritmo build watch`, or end it with `ritmo build cancel`.",
-  NO_PLAN: "Start a new build with `ritmo build run`.",
-  NO_ATTEMPT: "No worker has begun it yet; `ritmo step explain STEP` says why.",
-  REVISION_MISMATCH: "Somebody else changed it meanwhile: look at it with `ritmo job view`, then try again.",
-  SETUP_CODE_INVALID: "`ritmo server new-setup-code` prints another.",
+  JOB_EXISTS: "`ritmo job edit` changes the one there is.",
+  WORKER_EXISTS: "`ritmo worker delete` removes the one there is.",
+  NO_ATTEMPT: "`ritmo step explain STEP` says why.",
+  // Its message says all; to sign in is what was tried.
+  SETUP_CODE_INVALID: "",
 };
 
 /** What went wrong in one paragraph (what happened, where, what to do), and the exit code it ends with. */

@@ -54,7 +54,7 @@ test("signed out, unknown to the server, or without the scope: 4", async () => {
   const unknown = await runCli(["job", "list", "--server", server.url, "--token", "rt_wrong"], { env: home.env });
   expect(unknown).toMatchObject({ code: 4, err: expect.stringContaining("TOKEN_UNKNOWN") });
   const scope = await runCli(["job", "list"], { env: { ...home.env, ...server.env } });
-  expect(scope).toMatchObject({ code: 4, err: expect.stringContaining("This needs the scope read. (SCOPE_MISSING") });
+  expect(scope).toMatchObject({ code: 4, err: expect.stringContaining("this needs the scope read. (SCOPE_MISSING") });
 });
 
 test("a refusal is one paragraph with its reason, the fields and what to do; no stack", async () => {
@@ -84,6 +84,72 @@ test("a refusal is one paragraph with its reason, the fields and what to do; no 
   const broken = await runCli(["build", "list"], { env: server.env });
   expect(broken.err).toContain("fault of the server");
   for (const { err } of [bad, missing, broken]) expect(err).not.toMatch(/\n\s+at /);
+});
+
+test("what to do is told once, and a name keeps its small letter", async () => {
+  const told = {
+    JOB_PAUSED: "hello is paused and takes no builds; `ritmo job resume hello` ends that",
+    JOB_BUSY: "hello#3 is not over; cancel what is pending or running first",
+    JOB_EXISTS: "a job named hello exists; choose another name",
+    REVISION_MISMATCH: "hello was changed since revision 1; it is at 2. Read it again, then change it",
+  };
+  for (const [reason, message] of Object.entries(told)) {
+    await using server = await startFakeServer((router) =>
+      router.service(JobService, {
+        updateJob: () => {
+          throw refusal(Code.FailedPrecondition, reason, message);
+        },
+      }),
+    );
+    const { err } = await runCli(["job", "pause", "hello"], { env: server.env });
+    expect(err.startsWith(`ritmo: ${message}. (${reason}, from ${server.url})`)).toBe(true);
+    for (const remedy of ["job resume", "choose another", "cancel", "again"])
+      expect(err.split(remedy).length).toBeLessThanOrEqual(2);
+  }
+});
+
+test("an option that names something is not empty, as with a variable that is not set; what may be is", async () => {
+  await using server = await startFakeServer((router) => {
+    router.service(BuildService, {
+      createBuild: () => ({ build: { name: "hello#1" } }),
+      cancelBuild: () => ({ build: { name: "hello#1" } }),
+    });
+    router.service(JobService, { updateJob: () => ({ job: { name: "hello" } }) });
+  });
+  const { env } = server;
+  for (const line of [
+    ["build", "run", "hello", "--branch", ""],
+    ["build", "run", "hello", "--tag="],
+    ["build", "run", "hello", "-c", ""],
+    ["build", "list", "--job", ""],
+    ["build", "retry", "hello#1", "--step", "a", ""],
+    ["build", "logs", "hello#1", "--step", ""],
+    ["job", "edit", "hello", "--name", ""],
+    ["job", "create", "x", "--repo", ""],
+    ["--server", "", "build", "list"],
+  ])
+    expect(await runCli(line, { env })).toMatchObject({ code: 2, err: expect.stringContaining("empty") });
+  expect(server.calls).toEqual([]);
+  expect(await runCli(["build", "run", "hello", "--branch", "main"], { env })).toMatchObject({ code: 0 });
+  expect(await runCli(["build", "cancel", "hello#1", "--reason", ""], { env })).toMatchObject({ code: 0 });
+  expect(await runCli(["job", "edit", "hello", "--description", ""], { env })).toMatchObject({ code: 0 });
+});
+
+test("what would be ignored is refused: watching without --watch, fields of a stream, half a revision", async () => {
+  const env = { RITMO_SERVER: "http://127.0.0.1:1", RITMO_TOKEN: "rt_x" };
+  for (const [line, says] of [
+    [["build", "run", "hello", "--timeout", "5s"], "--watch"],
+    [["build", "run", "hello", "--no-logs"], "--watch"],
+    [["build", "retry", "hello#1", "--timeout", "5s"], "--watch"],
+    [["build", "run", "hello", "--watch", "--json", "nope,name"], "nope,name"],
+    [["build", "retry", "hello#1", "--watch", "--json", "name"], "no fields"],
+    [["build", "watch", "hello#1", "--json", "name"], "argument"],
+    [["build", "logs", "hello#1", "--json", "text"], "argument"],
+    [["event", "watch", "--count", "0"], "--count"],
+    [["job", "edit", "hello", "--revision", "abc"], '--revision "abc" is not a number'],
+    [["job", "create", "hello"], "--repo"],
+  ] as const)
+    expect(await runCli([...line], { env })).toMatchObject({ code: 2, out: "", err: expect.stringContaining(says) });
 });
 
 test("what answers and is not Ritmo is told", async () => {
@@ -128,7 +194,7 @@ test("UNAVAILABLE for good is given up", async () => {
   );
   const { code, err } = await runCli(["build", "cancel", "hello#1"], { env: server.env });
   expect(code).toBe(1);
-  expect(err).toContain("The database is away.");
+  expect(err).toContain("the database is away.");
   expect(server.calls).toHaveLength(4);
 });
 

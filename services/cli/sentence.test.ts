@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { sentence } from "./sentence.ts";
 
 test.each([
-  ["no job is named x", "No job is named x."],
+  ["no job is named x", "no job is named x."],
+  ["hello is paused", "hello is paused."],
   ["wait!", "wait!"],
   ["", ""],
   ["bld_01m8 is the id of a build", "bld_01m8 is the id of a build."],

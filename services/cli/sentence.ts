@@ -1,8 +1,4 @@
-/**
- * A text as a sentence of its own: a capital first, a full stop last. Empty stays empty, and so does the spelling of
- * what is no word but an id or a field, such as bld_… and job.name.
- */
+/** A text with a full stop where it has no end. Its first letter stays: it may be that of a name, as in `hello is paused`. */
 export function sentence(text: string): string {
-  const first = /^[a-z]+(?=[\s,]|$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
-  return first === "" || /[.!?…:]$/.test(first) ? first : `${first}.`;
+  return text === "" || /[.!?…:]$/.test(text) ? text : `${text}.`;
 }

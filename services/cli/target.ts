@@ -1,6 +1,7 @@
-import type { Client } from "@connectrpc/connect";
-import type { BuildService } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
-import { CliError, EXIT } from "./exit-codes.ts";
+import { BuildService } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
+import { IdentityService } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
+import { CliError, EXIT, usage } from "./exit-codes.ts";
+import type { Server } from "./open-client.ts";
 
 export interface LineSpan {
   first: number;
@@ -34,15 +35,41 @@ function readAddress(url: URL): Target {
   return { kind, name: url.href, ...(lines ? { lines } : {}) };
 }
 
-/** A name as the server takes it: a web address loses the part that only a page reads. */
-export function nameOf(text: string): string {
-  return readTarget(text).name;
+/** Whether this is an id, which means the same thing for ever, as a name does not. */
+export function isId(text: string): boolean {
+  return /^[a-z]{3}_/.test(text);
+}
+
+/** The same, where the address is one of this server; refuses that of another, whose things have the same names. */
+export async function targetOf(server: Server, text: string): Promise<Target> {
+  const target = readTarget(text);
+  if (!URL.canParse(target.name) || !/^https?:/i.test(target.name)) return target;
+  const asked = originOf(target.name);
+  if (asked === originOf(server.settings.server.value)) return target;
+  const { url } = await server.client(IdentityService).whoAmI({});
+  if (url !== "" && asked === originOf(url)) return target;
+  const { value, source } = server.settings.server;
+  throw usage(
+    `That is an address of ${asked}, and the server in use is ${value} (from ${source}). Name the other one with \`--server ${asked}\`, or change over to it with \`ritmo context use\`.`,
+  );
+}
+
+/** Of an address, with one spelling for this machine. */
+function originOf(address: string): string {
+  const url = new URL(address);
+  if (["localhost", "[::1]"].includes(url.hostname)) url.hostname = "127.0.0.1";
+  return url.origin;
+}
+
+/** A name as the server takes it: a web address loses the part that only a page reads. Refuses another server's. */
+export async function nameOf(server: Server, text: string): Promise<string> {
+  return (await targetOf(server, text)).name;
 }
 
 /** The same for a build; the bare name of a job means its newest build. */
-export async function buildNameOf(builds: Client<typeof BuildService>, text: string): Promise<string> {
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return nameOf(text);
-  const { builds: found } = await builds.listBuilds({ job: text, pageSize: 1 });
+export async function buildNameOf(server: Server, text: string): Promise<string> {
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return nameOf(server, text);
+  const { builds: found } = await server.client(BuildService).listBuilds({ job: text, pageSize: 1 });
   const newest = found[0];
   if (newest) return newest.name;
   throw new CliError(EXIT.error, `The job ${text} has no build yet. Start one with \`ritmo build run ${text}\`.`);

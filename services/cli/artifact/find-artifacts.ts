@@ -1,5 +1,4 @@
 import { type Artifact, ArtifactService } from "@ritmo/contract/ritmo/artifact/v1/artifact_pb.js";
-import { BuildService } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import { collectPages } from "../collect-pages.ts";
 import type { Io } from "../io.ts";
 import type { Server } from "../open-client.ts";
@@ -18,7 +17,7 @@ export async function findArtifacts(
   server: Server,
   { build, globs, step = "", limit }: Which,
 ): Promise<Artifact[]> {
-  const name = await buildNameOf(server.client(BuildService), build);
+  const name = await buildNameOf(server, build);
   const artifacts = server.client(ArtifactService);
   return collectPages(io, limit, async (page) => {
     const { artifacts: items, nextPageToken: next } = await artifacts.listArtifacts({

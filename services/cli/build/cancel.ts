@@ -13,8 +13,9 @@ interface Options {
 /** Asks a build to end. */
 export async function cancelBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
-  const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.cancelBuild({ name: await buildNameOf(builds, name), reason: options.reason ?? "" });
+  const server = openServer(cli);
+  const asked = await buildNameOf(server, name);
+  const { build } = await server.client(BuildService).cancelBuild({ name: asked, reason: options.reason ?? "" });
   if (!build) return;
   if (fields) return printJson(cli.io, pick(BuildSchema, build, fields));
   await cli.io.stderr.write(

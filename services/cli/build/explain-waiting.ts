@@ -17,7 +17,7 @@ export function explainWaiting(io: Io, builds: Client<typeof BuildService>) {
     const step = [...states.values()].find((s) => s.state === StepState.QUEUED);
     if (!step) return;
     try {
-      const { summary, remedy } = await builds.explainStep({ name: step.name });
+      const { summary, remedy } = await builds.explainStep({ name: step.stepId });
       const text = `${sentence(summary)} ${sentence(remedy)}`.trim();
       if (!said.has(text)) await io.stderr.write(`${neutralise(text)}\n`);
       said.add(text);

@@ -1,14 +1,15 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { type Step, StepState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
+import { BuildService, type Step, StepState } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import type { StepEvent } from "@ritmo/contract/ritmo/event/v1/event_pb.js";
 import { LogKind, LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import { type Io, OutputClosed } from "../io.ts";
-import type { KeepReading } from "../keep-reading.ts";
+import { type KeepReading, readPatiently } from "../keep-reading.ts";
 import { followLog } from "../log/follow-log.ts";
 import { type LogPrinter, ndjsonPrinter, plainPrinter, prefixPrinter } from "../log/print-log.ts";
 import type { Server } from "../open-client.ts";
 import { isStepOver } from "../states.ts";
 import { keyOf } from "../step/key-of.ts";
+import { findAttempt } from "./find-attempt.ts";
 import type { StepFact, Story } from "./narrate.ts";
 
 export interface StepFollower {
@@ -32,6 +33,7 @@ interface Options {
 
 /** Follows the log of each attempt once, several at a time, and tells a step's end after its log. */
 export function followSteps(io: Io, server: Server, { seen, json, logs, story, keep }: Options): StepFollower {
+  const builds = server.client(BuildService);
   const known = new Set<string>();
   const followed = new Map<string, Promise<void>>();
   const told = new Set<string>();
@@ -41,15 +43,16 @@ export function followSteps(io: Io, server: Server, { seen, json, logs, story, k
   const printerOf = (key: string, attempt: number): LogPrinter => {
     if (json) return ndjsonPrinter(io, { step: key, attempt });
     const width = Math.min(20, Math.max(...[...known].map((name) => keyOf(name).length)));
-    return known.size > 1 ? prefixPrinter(io, key, width) : plainPrinter(io);
+    return known.size > 1 ? prefixPrinter(io, { step: { key, width } }) : plainPrinter(io);
   };
-  const follow = async ({ name, key, attempt }: StepFact) => {
+  const follow = async ({ id, key, attempt }: StepFact) => {
     const printer = printerOf(key, attempt);
-    const log = { name: `${name}@${attempt}`, kind: LogKind.STEP, offset: 0n };
     try {
-      for await (const bytes of followLog(server.client(LogService), log, keep)) {
+      const name = await readPatiently(() => findAttempt(builds, { id, key }, attempt), keep);
+      const log = { name, kind: LogKind.STEP, offset: 0n };
+      for await (const piece of followLog(server.client(LogService), log, keep)) {
         lastByteAt = Date.now();
-        await printer.take(bytes);
+        await printer.take(piece);
       }
       await printer.end();
     } catch (reason) {

@@ -24,14 +24,16 @@ interface Options {
 export async function listBuilds(cli: Cli, options: Options): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
   const limit = readLimit(options.limit);
+  const states = (options.state ?? []).flatMap((text) => text.split(",")).map(readState);
+  const server = openServer(cli);
   const query = {
-    job: options.job === undefined ? "" : nameOf(options.job),
-    states: (options.state ?? []).flatMap((text) => text.split(",")).map(readState),
+    job: options.job === undefined ? "" : await nameOf(server, options.job),
+    states,
     branch: options.branch ?? "",
     commit: options.commit ?? "",
     order: options.oldest ? BuildOrder.CREATED_ASC : BuildOrder.UNSPECIFIED,
   };
-  const client = openServer(cli).client(BuildService);
+  const client = server.client(BuildService);
   const builds = await collectPages(cli.io, limit, async (page) => {
     const { builds: items, nextPageToken: next } = await client.listBuilds({ ...query, ...page });
     return { items, next };

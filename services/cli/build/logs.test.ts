@@ -66,9 +66,48 @@ test("a span of lines: by option, or by the anchor of a pasted address", async (
 test("logs of a build are asked for by the ids of its steps, whatever their names mean by now", async () => {
   const { fake, server } = await twoSteps();
   await using _ = server;
+  fake.endLog("compile@1");
   for (const step of fake.steps.values()) step.name = `gone#1/${step.key}`;
   const all = await runCli(["build", "logs", "bld_1"], { env: server.env });
   expect(all).toMatchObject({ code: 0, out: expect.stringContaining("compile | fine\n") });
+  const first = ["build", "logs", "bld_1", "--step", "compile", "--attempt"];
+  expect(await runCli([...first, "1", "--follow"], { env: server.env })).toMatchObject({ code: 0, out: "fine\n" });
+  expect(fake.followed).toEqual([{ name: "att_compile@1", offset: 0 }]);
+  expect(await runCli([...first, "4"], { env: server.env })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("Its attempts: 1."),
+  });
+});
+
+test("--timestamps: before each line when it was read, stored or followed, of a span or of several steps", async () => {
+  const fake = fakeBuild(["compile", "test"], { state: BuildState.FAILURE });
+  fake.step("compile", StepState.SUCCESS);
+  fake.step("test", StepState.RUNNING);
+  fake.log("compile@1", "untimed\n");
+  fake.endLog("compile@1");
+  fake.log("test@1", "one\ntw", "2026-01-02T03:04:05.678Z");
+  fake.log("test@1", "o\r\nthree, longer than one answer\n", "2026-01-02T03:04:06Z");
+  fake.log("test@1", "four", "2026-01-02T03:04:07Z");
+  await using server = await startFakeServer(fake.routes);
+  const { env } = server;
+  const first = "2026-01-02T03:04:05.678Z one\n2026-01-02T03:04:05.678Z two\n";
+  const third = "2026-01-02T03:04:06.000Z three, longer than one answer\n";
+  const whole = `${first}${third}2026-01-02T03:04:07.000Z four\n`;
+  const logs = (...more: string[]) => runCli(["build", "logs", "hello#1", ...more], { env });
+  expect((await logs("-s", "test", "--timestamps")).out).toBe(whole);
+  expect((await logs("-s", "test", "-t", "--lines", "3")).out).toBe(third);
+  const several = await logs("-t");
+  expect(several.out).toContain(`compile | ${"-".padEnd(24)} untimed\n`);
+  expect(several.out).toContain("test    | 2026-01-02T03:04:05.678Z two\n");
+  const json = await logs("-s", "test", "--json");
+  expect(JSON.parse(json.out.split("\n")[2] ?? "")).toMatchObject({ at: "2026-01-02T03:04:06.000Z" });
+  const followed = logs("-s", "test", "-t", "--follow");
+  await vi.waitFor(() => expect(fake.followed).toHaveLength(1));
+  fake.log("test@1", "\nfive\n", "2026-01-02T03:04:08Z");
+  fake.endLog("test@1");
+  expect((await followed).out).toBe(`${whole}2026-01-02T03:04:08.000Z five\n`);
+  for (const other of ["--raw", "--grep=x"])
+    expect(await logs("-s", "test", "-t", other)).toMatchObject({ code: 2, err: expect.stringContaining("--raw") });
 });
 
 test("--grep prints numbers and lines, NDJSON when asked", async () => {

@@ -8,10 +8,11 @@ import { followLog } from "../log/follow-log.ts";
 import { type LogPrinter, ndjsonPrinter, plainPrinter, prefixPrinter, rawPrinter } from "../log/print-log.ts";
 import { readLines, readLog } from "../log/read-log.ts";
 import { searchLog } from "../log/search-log.ts";
-import { openServer } from "../open-client.ts";
+import { openServer, type Server } from "../open-client.ts";
 import { isStepBad } from "../states.ts";
-import { buildNameOf, type LineSpan, readTarget } from "../target.ts";
+import { buildNameOf, type LineSpan, type Target, targetOf } from "../target.ts";
 import { allSteps } from "./all-steps.ts";
+import { findAttempt } from "./find-attempt.ts";
 
 interface Options {
   step?: string;
@@ -19,6 +20,7 @@ interface Options {
   failed?: boolean;
   follow?: boolean;
   raw?: boolean;
+  timestamps?: boolean;
   lines?: string;
   grep?: string;
   ignoreCase?: boolean;
@@ -34,13 +36,14 @@ interface Wanted {
 
 /** Prints what steps wrote: a span, the lines that match, or all of it, once or as it grows. */
 export async function buildLogs(cli: Cli, options: Options, [given = ""]: string[]): Promise<void> {
-  const target = readTarget(given);
-  const span = options.lines === undefined ? target.lines : readSpan(options.lines);
+  const asked = options.lines === undefined ? undefined : readSpan(options.lines);
+  const attempt = readAttempt(options.attempt);
   refuseContradictions(options);
   const server = openServer(cli);
-  const builds = server.client(BuildService);
   const logs = server.client(LogService);
-  const wanted = await findLogs(builds, options, given);
+  const target = await targetOf(server, given);
+  const span = asked ?? target.lines;
+  const wanted = await findLogs(server, options, target, attempt);
   if (wanted.length > 1) refuseSeveral(wanted, options, span);
   const width = Math.min(20, Math.max(0, ...wanted.map(({ key }) => key.length)));
   for (const log of wanted) {
@@ -51,7 +54,9 @@ export async function buildLogs(cli: Cli, options: Options, [given = ""]: string
   }
 }
 
-function refuseContradictions({ grep, lines, follow, raw, json, ignoreCase }: Options): void {
+function refuseContradictions({ grep, lines, follow, raw, json, ignoreCase, timestamps }: Options): void {
+  if (timestamps && (raw || grep !== undefined))
+    throw usage("--timestamps goes with neither --raw, which adds nothing to the bytes, nor --grep.");
   if (grep !== undefined && (lines !== undefined || follow || raw))
     throw usage("--grep goes with neither --lines, --follow nor --raw.");
   if (lines !== undefined && follow) throw usage("--lines and --follow do not go together.");
@@ -64,24 +69,28 @@ function refuseSeveral(wanted: Wanted[], { raw, follow }: Options, span: LineSpa
   if (option) throw usage(`${option} needs one step. Name it with --step: ${wanted.map(({ key }) => key).join(", ")}.`);
 }
 
-async function findLogs(builds: Client<typeof BuildService>, options: Options, given: string): Promise<Wanted[]> {
-  const target = readTarget(given);
-  const at = readAttempt(options.attempt);
+async function findLogs(
+  server: Server,
+  options: Options,
+  target: Target,
+  attempt: number | undefined,
+): Promise<Wanted[]> {
+  const builds = server.client(BuildService);
   if (target.kind === "attempt" && options.step === undefined) return [{ name: target.name, key: "" }];
   if (target.kind === "step" && options.step === undefined) {
-    if (at === "") return [{ name: target.name, key: "" }];
+    if (attempt === undefined) return [{ name: target.name, key: "" }];
     const { step } = await builds.getStep({ name: target.name });
-    return [{ name: step ? logName(step, at) : target.name, key: step?.key ?? "" }];
+    return step ? [await logOf(builds, step, attempt)] : [];
   }
   if (target.kind !== "build") throw usage("--step goes with a build, not with a step.");
-  const build = await buildNameOf(builds, target.name);
+  const build = await buildNameOf(server, target.name);
   const steps = await allSteps(builds, build);
-  return chooseSteps(steps, options).map((step) => ({ name: logName(step, at), key: step.key }));
+  return Promise.all(chooseSteps(steps, options).map((step) => logOf(builds, step, attempt)));
 }
 
-/** By the id where one will do: once a job was deleted, the names of its steps are nobody's, or another job's. */
-function logName({ id, name }: Step, at: string): string {
-  return at === "" ? id : `${name}${at}`;
+/** By ids: once a job was deleted, the names of its steps are nobody's, or another job's. */
+async function logOf(builds: Client<typeof BuildService>, step: Step, attempt: number | undefined): Promise<Wanted> {
+  return { name: attempt === undefined ? step.id : await findAttempt(builds, step, attempt), key: step.key };
 }
 
 function chooseSteps(steps: Step[], { step, failed, attempt }: Options): Step[] {
@@ -101,10 +110,10 @@ function chooseSteps(steps: Step[], { step, failed, attempt }: Options): Step[] 
   );
 }
 
-function readAttempt(text: string | undefined): string {
-  if (text === undefined) return "";
+function readAttempt(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   if (!/^[1-9]\d{0,5}$/.test(text)) throw usage(`--attempt ${JSON.stringify(text)} is not a number from 1.`);
-  return `@${text}`;
+  return Number(text);
 }
 
 function readSpan(text: string): LineSpan {
@@ -118,13 +127,15 @@ function readSpan(text: string): LineSpan {
 
 function printerOf(
   { io }: Cli,
-  { raw, json }: Options,
+  { raw, json, timestamps }: Options,
   among: (Wanted & { width: number }) | undefined,
   key: string,
 ): LogPrinter {
   if (raw) return rawPrinter(io);
   if (json) return ndjsonPrinter(io, { step: key });
-  return among ? prefixPrinter(io, among.key, among.width) : plainPrinter(io);
+  const step = among && { key: among.key, width: among.width };
+  if (!step && !timestamps) return plainPrinter(io);
+  return prefixPrinter(io, { ...(step ? { step } : {}), times: timestamps === true });
 }
 
 interface One extends Options {

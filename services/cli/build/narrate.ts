@@ -40,15 +40,15 @@ export interface Story {
   end(build: Build, steps: Step[], logsComplete: boolean): Promise<void>;
 }
 
-/** The story in either form. */
-export function narrate(io: Io, json: boolean): Story {
-  return json ? inJson(io) : inWords(io);
+/** The story in either form; what to type next names the build by its id where that was asked for. */
+export function narrate(io: Io, { json, byId }: { json: boolean; byId: boolean }): Story {
+  return json ? inJson(io) : inWords(io, byId);
 }
 
 // Waiting, queued and leased pass too fast to be worth a line.
 const isWorthALine = (state: StepState) => state === StepState.RUNNING || state >= StepState.SUCCESS;
 
-function inWords(io: Io): Story {
+function inWords(io: Io, byId: boolean): Story {
   const say = (text: string) => io.stderr.write(`${text}\n`);
   const marked = ({ mark, style }: Look, text: string) => `${paint(io, style, mark)} ${neutralise(text)}`;
   return {
@@ -73,7 +73,7 @@ function inWords(io: Io): Story {
       await say(marked(look, `${build.name} ${look.word} after ${took}${cause}`));
       if (!logsComplete)
         await say("Some of the logs did not come to their end here; `ritmo build logs` reads what is kept.");
-      for (const command of nextCommands(build, steps)) await say(`  ${neutralise(command)}`);
+      for (const command of nextCommands(build, steps, { byId })) await say(`  ${neutralise(command)}`);
     },
   };
 }

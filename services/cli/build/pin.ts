@@ -12,16 +12,16 @@ interface Options {
 /** Keeps a build whatever the rules of retention say. */
 export async function pinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
-  const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.pinBuild({ name: await buildNameOf(builds, name) });
+  const server = openServer(cli);
+  const { build } = await server.client(BuildService).pinBuild({ name: await buildNameOf(server, name) });
   await tell(cli, build, fields, (shown) => `${shown} is kept until \`ritmo build unpin ${shown}\`.\n`);
 }
 
 /** Leaves it to the rules again. */
 export async function unpinBuild(cli: Cli, options: Options, [name = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
-  const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.unpinBuild({ name: await buildNameOf(builds, name) });
+  const server = openServer(cli);
+  const { build } = await server.client(BuildService).unpinBuild({ name: await buildNameOf(server, name) });
   await tell(cli, build, fields, (shown) => `${shown} goes when its time is up; \`ritmo retention preview\` tells.\n`);
 }
 

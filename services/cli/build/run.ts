@@ -7,7 +7,7 @@ import { neutralise } from "../neutralise.ts";
 import { openServer } from "../open-client.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
 import { nameOf } from "../target.ts";
-import { readDuration } from "../times.ts";
+import { readWatch } from "./read-watch.ts";
 import { watchBuild } from "./watch-build.ts";
 
 interface Options {
@@ -24,21 +24,22 @@ interface Options {
 export async function runBuild(cli: Cli, options: Options, [job]: string[]): Promise<number> {
   const source = sourceOf(options);
   const fields = options.watch ? undefined : readFields(options.json, BuildSchema);
-  const timeoutMs = options.timeout === undefined ? undefined : readDuration(options.timeout);
+  const limit = readWatch(options);
   const server = openServer(cli);
   const builds = server.client(BuildService);
   const { build } = await builds.createBuild({
-    job: job === undefined ? await onlyJob(server.client(JobService)) : nameOf(job),
+    job: job === undefined ? await onlyJob(server.client(JobService)) : await nameOf(server, job),
     source,
   });
   if (!build) throw new CliError(EXIT.error, "The server answered without a build.");
   if (options.watch) {
     return watchBuild(cli, server, {
+      id: build.id,
       name: build.name,
       seen: new Map(),
       json: options.json !== undefined,
       logs: options.logs,
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...limit,
     });
   }
   if (fields) await printJson(cli.io, pick(BuildSchema, build, fields));

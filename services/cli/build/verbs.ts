@@ -118,6 +118,10 @@ function addLogs(command: Command, cli: Cli): void {
       .option("--failed", "only the steps that failed")
       .option("-f, --follow", "go on until the step is over")
       .option("--raw", "byte for byte what the step wrote")
+      .option(
+        "-t, --timestamps",
+        "before each line when it was read from the step, in UTC; goes with --lines and --follow",
+      )
       .option("-l, --lines <span>", "only lines 120-140, 120- or 120")
       .option("-g, --grep <regex>", "only lines that match (RE2), with their numbers; searched on the server")
       .option("-i, --ignore-case", "with --grep: whatever the case")

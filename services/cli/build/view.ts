@@ -10,7 +10,7 @@ import { diagnosticText } from "../pipeline/diagnostic-text.ts";
 import { pick, printJson, readFields } from "../print-json.ts";
 import { BUILD_LOOK, isBuildOver, isStepBad } from "../states.ts";
 import { printSteps } from "../step/print-steps.ts";
-import { buildNameOf } from "../target.ts";
+import { buildNameOf, isId } from "../target.ts";
 import { ago, tookText } from "../times.ts";
 import { allSteps } from "./all-steps.ts";
 import { nextCommands } from "./next-commands.ts";
@@ -19,8 +19,9 @@ import { sourceText } from "./source-text.ts";
 /** Shows one build: its state, the cause first, its steps, the first error line, what to do next. */
 export async function viewBuild(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, BuildSchema);
-  const builds = openServer(cli).client(BuildService);
-  const { build } = await builds.getBuild({ name: await buildNameOf(builds, given) });
+  const server = openServer(cli);
+  const builds = server.client(BuildService);
+  const { build } = await builds.getBuild({ name: await buildNameOf(server, given) });
   if (!build) throw new CliError(EXIT.error, "The server answered without a build.");
   if (fields) return printJson(cli.io, pick(BuildSchema, build, fields));
   const steps = await allSteps(builds, build.id);
@@ -29,7 +30,7 @@ export async function viewBuild(cli: Cli, options: { json?: string | true }, [gi
   await printErrors(io, builds, steps);
   if (steps.length > 0) await io.stdout.write("\n");
   await printSteps(io, steps);
-  const next = nextCommands(build, steps);
+  const next = nextCommands(build, steps, { byId: isId(given) });
   if (next.length > 0) await io.stdout.write(`\nNext:\n${next.map((line) => `  ${neutralise(line)}\n`).join("")}`);
 }
 

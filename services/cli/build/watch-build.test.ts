@@ -93,6 +93,23 @@ test("a build that was opened again is followed to its next end", async () => {
   expect(code).toBe(0);
 });
 
+test("a build that is named by its id is followed by ids alone: its job's name may be another's by now", async () => {
+  const fake = fakeBuild(["test"], { name: "gone#1" });
+  await using server = await startFakeServer(fake.routes);
+  const ran = runCli(["build", "watch", "bld_1"], { env: server.env });
+  await vi.waitFor(() => expect(server.calls.some((c) => c.method === "Watch")).toBe(true));
+  fake.step("test", StepState.RUNNING);
+  fake.log("test@1", "no\n");
+  fake.endLog("test@1");
+  fake.step("test", StepState.FAILURE, { exitCode: 3 });
+  fake.state(BuildState.FAILURE);
+  const { code, out, err } = await ran;
+  expect({ code, out }).toEqual({ code: 9, out: "no\n" });
+  expect(fake.followed).toEqual([{ name: "att_test@1", offset: 0 }]);
+  expect(err).toContain("ritmo build logs bld_1 --step test");
+  expect((await runCli(["build", "view", "bld_1"], { env: server.env })).out).toContain("ritmo build retry bld_1");
+});
+
 test("what was over before is not told again; a build that is over answers at once", async () => {
   const fake = fakeBuild(["compile", "test"]);
   fake.step("compile", StepState.SUCCESS);

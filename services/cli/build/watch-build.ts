@@ -7,6 +7,7 @@ import { type Io, OutputClosed } from "../io.ts";
 import { type KeepReading, keepReading, linkOf, readPatiently } from "../keep-reading.ts";
 import type { Server } from "../open-client.ts";
 import { isBuildGood, isBuildOver } from "../states.ts";
+import { isId } from "../target.ts";
 import { durationText } from "../times.ts";
 import { allSteps } from "./all-steps.ts";
 import { explainWaiting } from "./explain-waiting.ts";
@@ -14,6 +15,9 @@ import { followSteps, type StepFollower } from "./follow-steps.ts";
 import { narrate, type Story } from "./narrate.ts";
 
 export interface WatchOptions {
+  /** What the server is asked for: the id where it is known. */
+  id: string;
+  /** What people type. */
   name: string;
   /** Attempts that are old news, by the step's id: neither told nor their logs shown. */
   seen: Map<string, number>;
@@ -75,10 +79,10 @@ async function untilOver(
   signal: AbortSignal,
 ): Promise<Build | undefined> {
   const builds = server.client(BuildService);
-  const { build: first } = await builds.getBuild({ name: options.name });
+  const { build: first } = await builds.getBuild({ name: options.id });
   if (!first) throw new CliError(EXIT.error, "The server answered without a build.");
   const keep = { signal, link: linkOf(io) };
-  const story = narrate(io, options.json);
+  const story = narrate(io, { json: options.json, byId: isId(options.name) });
   const steps = followSteps(io, server, { ...options, story, keep });
   const waiting = explainWaiting(io, builds);
   await story.begin(first);

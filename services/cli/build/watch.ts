@@ -16,11 +16,11 @@ interface Options {
 export async function watch(cli: Cli, options: Options, [name = ""]: string[]): Promise<number> {
   const timeoutMs = options.timeout === undefined ? undefined : readDuration(options.timeout);
   const server = openServer(cli);
-  const builds = server.client(BuildService);
-  const build = await buildNameOf(builds, name);
+  const build = await buildNameOf(server, name);
   return watchBuild(cli, server, {
+    id: build,
     name: build,
-    seen: await overAttempts(builds, build),
+    seen: await overAttempts(server.client(BuildService), build),
     json: options.json === true,
     logs: options.logs,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),

@@ -17,10 +17,11 @@ interface Options {
 /** Prints events as NDJSON until Ctrl-C, or until there were as many as asked for. */
 export async function watchEvents(cli: Cli, options: Options): Promise<void> {
   const kinds = (options.kind ?? []).flatMap((text) => text.split(",")).map(readKind);
-  const build = options.build === undefined ? "" : nameOf(options.build);
   let left = options.count === undefined ? Number.POSITIVE_INFINITY : readLimit(options.count, "--count");
   let cursor = options.cursor ?? "";
-  const events = openServer(cli).client(EventService);
+  const server = openServer(cli);
+  const build = options.build === undefined ? "" : await nameOf(server, options.build);
+  const events = server.client(EventService);
   const keep = { signal: cli.io.signal, link: linkOf(cli.io), patient: false };
   for await (const message of keepReading((signal) => events.watch({ cursor, build, kinds }, { signal }), keep)) {
     for (const event of message.events) {

@@ -7,7 +7,8 @@ import { nameOf } from "../target.ts";
 /** Removes a job, after asking. */
 export async function deleteJob(cli: Cli, options: { yes?: boolean }, [given = ""]: string[]): Promise<void> {
   const server = openServer(cli);
+  const name = await nameOf(server, given);
   await confirm(cli.io, options.yes === true, `Delete the job ${given}?`);
-  await server.client(JobService).deleteJob({ name: nameOf(given) });
+  await server.client(JobService).deleteJob({ name });
   await cli.io.stderr.write("Deleted.\n");
 }

@@ -15,6 +15,7 @@ interface Options extends JobOptions {
 /** Changes what the options name and nothing else. */
 export async function editJob(cli: Cli, options: Options, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, JobSchema);
+  const revision = readRevision(options.revision);
   const pipeline = await readPipelineOption(cli, options);
   const paths = [
     options.name !== undefined && "name",
@@ -25,20 +26,19 @@ export async function editJob(cli: Cli, options: Options, [given = ""]: string[]
     pipeline.case === "pipelineText" && "pipeline_text",
   ].filter((path): path is string => path !== false);
   if (paths.length === 0) throw usage("Say what to change, as with --branch or --pipeline.");
-  const { job } = await openServer(cli)
-    .client(JobService)
-    .updateJob({
-      name: nameOf(given),
-      updateMask: { paths },
-      revision: readRevision(options.revision),
-      job: {
-        name: options.name ?? "",
-        repository: options.repo ?? "",
-        defaultBranch: options.branch ?? "",
-        description: options.description ?? "",
-        pipeline,
-      },
-    });
+  const server = openServer(cli);
+  const { job } = await server.client(JobService).updateJob({
+    name: await nameOf(server, given),
+    updateMask: { paths },
+    revision,
+    job: {
+      name: options.name ?? "",
+      repository: options.repo ?? "",
+      defaultBranch: options.branch ?? "",
+      description: options.description ?? "",
+      pipeline,
+    },
+  });
   if (!job) return;
   if (fields) return printJson(cli.io, pick(JobSchema, job, fields));
   await cli.io.stderr.write(`${neutralise(job.name)} is changed; it is at revision ${job.revision}.\n`);

@@ -15,8 +15,11 @@ export function resumeJob(cli: Cli, _options: object, [name = ""]: string[]): Pr
 }
 
 async function setPaused(cli: Cli, name: string, paused: boolean): Promise<void> {
-  const jobs = openServer(cli).client(JobService);
-  const { job } = await jobs.updateJob({ name: nameOf(name), updateMask: { paths: ["paused"] }, job: { paused } });
+  const server = openServer(cli);
+  const asked = await nameOf(server, name);
+  const { job } = await server
+    .client(JobService)
+    .updateJob({ name: asked, updateMask: { paths: ["paused"] }, job: { paused } });
   const shown = neutralise(job?.name ?? name);
   await cli.io.stderr.write(
     paused ? `${shown} is paused; \`ritmo job resume ${shown}\` ends that.\n` : `${shown} builds again.\n`,

@@ -10,7 +10,10 @@ export function addJobVerbs(noun: Command, cli: Cli): void {
   bind(
     cli,
     withFields(noun.command("create").description("add a job").argument("<name>", "letters, digits and hyphens"))
-      .requiredOption("-r, --repo <url>", "its repository: https://, ssh:// or, where the server allows it, file://")
+      .option(
+        "-r, --repo <url>",
+        "its repository: https://, ssh:// or, where the server allows it, file://; a job may do without where --pipeline checks nothing out",
+      )
       .option("--json [fields]", JSON_HELP),
     async () => (await import("./create.ts")).createJob,
   );

@@ -12,9 +12,8 @@ import { lookOf } from "./last-build.ts";
 /** Shows one job. */
 export async function viewJob(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, JobSchema);
-  const { job } = await openServer(cli)
-    .client(JobService)
-    .getJob({ name: nameOf(given) });
+  const server = openServer(cli);
+  const { job } = await server.client(JobService).getJob({ name: await nameOf(server, given) });
   if (!job) return;
   if (fields) return printJson(cli.io, pick(JobSchema, job, fields));
   const last = job.lastBuild;

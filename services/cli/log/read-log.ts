@@ -1,6 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { LogKind, LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import type { LineSpan } from "../target.ts";
+import type { LogPiece } from "./line-clock.ts";
 
 type Logs = Client<typeof LogService>;
 interface Named {
@@ -9,13 +10,13 @@ interface Named {
 }
 
 /** Answers what a log holds by now, from its first byte to its last. Errors as LogService has them. */
-export async function* readLog(logs: Logs, { name, kind }: Named): AsyncGenerator<Uint8Array> {
+export async function* readLog(logs: Logs, { name, kind }: Named): AsyncGenerator<LogPiece> {
   const { log } = await logs.getLog({ name, kind });
   const end = log?.bytes ?? 0n;
   for (let offset = 0n; offset < end; ) {
     const read = await logs.readLog({ name, kind, range: { case: "bytes", value: { offset, length: end - offset } } });
     if (read.data.length === 0) return;
-    yield read.data;
+    yield read;
     offset = read.offset + BigInt(read.data.length);
   }
 }
@@ -27,13 +28,13 @@ export async function* readLines(
   logs: Logs,
   { name, kind }: Named,
   { first, last }: LineSpan,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<LogPiece> {
   let left = last === undefined ? Number.POSITIVE_INFINITY : last - first + 1;
   const count = BigInt(Math.min(left, 1_000_000_000));
   let read = await logs.readLog({ name, kind, range: { case: "lines", value: { first: BigInt(first), count } } });
   while (read.data.length > 0) {
     const { bytes, lines } = takeLines(read.data, left);
-    yield bytes;
+    yield { data: bytes, offset: read.offset, times: read.times };
     left -= lines;
     if (left <= 0 || read.end) return;
     // A long line may be cut by the limit of one answer: what follows is asked for by bytes.

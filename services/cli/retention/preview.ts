@@ -24,13 +24,12 @@ const REASONS: Record<string, string> = {
 /** Tells what retention would take now; takes nothing. */
 export async function previewRetention(cli: Cli, options: Options): Promise<void> {
   const fields = readFields(options.json, ExpiredBuildSchema);
-  const { builds, totalBuilds, totalBytes } = await openServer(cli)
-    .client(BuildService)
-    .previewRetention({
-      job: options.job === undefined ? "" : nameOf(options.job),
-      pageSize: Math.min(readLimit(options.limit), 500),
-      ...readRules(options),
-    });
+  const server = openServer(cli);
+  const { builds, totalBuilds, totalBytes } = await server.client(BuildService).previewRetention({
+    job: options.job === undefined ? "" : await nameOf(server, options.job),
+    pageSize: Math.min(readLimit(options.limit), 500),
+    ...readRules(options),
+  });
   if (fields)
     return printJson(
       cli.io,

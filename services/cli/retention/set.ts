@@ -19,13 +19,12 @@ export async function setRetention(cli: Cli, options: Options, [name = ""]: stri
   const rules = readRules(options);
   if (Object.keys(rules).length > 0 === (options.defaults === true))
     throw usage("Say which rules the job has, as with --days 30, or --defaults for the server's.");
-  const { job } = await openServer(cli)
-    .client(JobService)
-    .updateJob({
-      name: nameOf(name),
-      updateMask: { paths: ["retention"] },
-      job: options.defaults ? {} : { retention: rules },
-    });
+  const server = openServer(cli);
+  const { job } = await server.client(JobService).updateJob({
+    name: await nameOf(server, name),
+    updateMask: { paths: ["retention"] },
+    job: options.defaults ? {} : { retention: rules },
+  });
   if (!job) return;
   if (fields) return printJson(cli.io, pick(JobSchema, job, fields));
   await cli.io.stderr.write(`${neutralise(job.name)} keeps ${describeRules(job.retention)}.\n`);

@@ -17,8 +17,9 @@ import { ago } from "../times.ts";
 /** Says why a step waits, worker by worker, or how it ended, and what would change that. */
 export async function explainStep(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, ExplainStepResponseSchema);
-  const builds = openServer(cli).client(BuildService);
-  const told = await builds.explainStep({ name: nameOf(given) });
+  const server = openServer(cli);
+  const builds = server.client(BuildService);
+  const told = await builds.explainStep({ name: await nameOf(server, given) });
   if (fields) return printJson(cli.io, pick(ExplainStepResponseSchema, told, fields));
   const look = told.step ? STEP_LOOK[told.step.state] : undefined;
   const head = look

@@ -9,8 +9,8 @@ import { printSteps } from "./print-steps.ts";
 /** Prints the steps of a build in the pipeline's order. */
 export async function listSteps(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, StepSchema);
-  const builds = openServer(cli).client(BuildService);
-  const steps = await allSteps(builds, await buildNameOf(builds, given));
+  const server = openServer(cli);
+  const steps = await allSteps(server.client(BuildService), await buildNameOf(server, given));
   if (fields)
     return printJson(
       cli.io,

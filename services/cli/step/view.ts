@@ -12,8 +12,9 @@ import { sizeText, tookText } from "../times.ts";
 /** Shows one step: its state and cause, what it runs, and every attempt. */
 export async function viewStep(cli: Cli, options: { json?: string | true }, [given = ""]: string[]): Promise<void> {
   const fields = readFields(options.json, StepSchema);
-  const builds = openServer(cli).client(BuildService);
-  const { step } = await builds.getStep({ name: nameOf(given) });
+  const server = openServer(cli);
+  const builds = server.client(BuildService);
+  const { step } = await builds.getStep({ name: await nameOf(server, given) });
   if (!step) return;
   if (fields) return printJson(cli.io, pick(StepSchema, step, fields));
   const { mark, word, style } = STEP_LOOK[step.state];

@@ -1,5 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import {
   type Build,
@@ -11,7 +12,7 @@ import {
   StepState,
 } from "@ritmo/contract/ritmo/build/v1/build_pb.js";
 import { type Event, EventSchema, EventService } from "@ritmo/contract/ritmo/event/v1/event_pb.js";
-import { LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
+import { type LineTimeSchema, LogService } from "@ritmo/contract/ritmo/log/v1/log_pb.js";
 import { refusal } from "./start-fake-server.ts";
 
 /** A build that moves as a test says, behind the services that a watcher uses. */
@@ -19,7 +20,8 @@ export interface FakeBuild {
   build: Build;
   steps: Map<string, Step>;
   step(key: string, state: StepState, more?: MessageInitShape<typeof StepSchema>): void;
-  log(attempt: string, text: string | Uint8Array): void;
+  /** Adds to an attempt's log; `at` is when that was read. */
+  log(attempt: string, text: string | Uint8Array, at?: string): void;
   endLog(attempt: string): void;
   state(state: BuildState, more?: MessageInitShape<typeof BuildSchema>): void;
   /** How often a log was asked for, and from where. */
@@ -40,7 +42,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
     ...given,
   });
   const events: Event[] = [];
-  const logs = new Map<string, { bytes: Buffer; over: boolean }>();
+  const logs = new Map<string, { bytes: Buffer; over: boolean; times: MessageInitShape<typeof LineTimeSchema>[] }>();
   const followed: FakeBuild["followed"] = [];
   const steps = new Map(
     keys.map((key, position) => [
@@ -77,11 +79,11 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
     changed.emit("change");
   };
   const logOf = (attempt: string) => {
-    const found = logs.get(attempt) ?? { bytes: Buffer.alloc(0), over: false };
+    const found = logs.get(attempt) ?? { bytes: Buffer.alloc(0), over: false, times: [] };
     logs.set(attempt, found);
     return found;
   };
-  const fullName = (n: string) => n.replace(/^(hello#\d+\/|stp_)/, "");
+  const fullName = (n: string) => n.replace(/^(hello#\d+\/|stp_|att_)/, "");
   return {
     build,
     steps,
@@ -97,8 +99,9 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
       );
       happen(stepEvent(step));
     },
-    log(attempt, text) {
+    log(attempt, text, at) {
       const log = logOf(attempt);
+      if (at !== undefined) log.times.push({ offset: BigInt(log.bytes.length), at: timestampFromDate(new Date(at)) });
       log.bytes = Buffer.concat([log.bytes, Buffer.from(text)]);
       changed.emit("change");
     },
@@ -119,9 +122,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
           throw refusal(Code.NotFound, "BUILD_NOT_FOUND", `no build is named "${asked}"`);
         },
         listSteps: () => ({ steps: [...steps.values()] }),
-        listAttempts: ({ step }) => ({
-          attempts: [{ id: "att_1", stepId: step, number: 1, errorLine: "Error: expected 3, got 4" }],
-        }),
+        listAttempts: ({ step }) => ({ attempts: attemptsOf(steps, step) }),
         explainStep: () => ({ summary: "No worker has gpu=true.", remedy: "Add one." }),
       });
       router.service(EventService, {
@@ -145,7 +146,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
           return { log: { name: asked, bytes: BigInt(log.bytes.length), over: log.over } };
         },
         readLog: ({ name: asked, range }) => {
-          const { bytes } = logOf(newestAttempt(fullName(asked)));
+          const { bytes, times } = logOf(newestAttempt(fullName(asked)));
           const start =
             range.case === "bytes"
               ? Number(range.value.offset)
@@ -159,6 +160,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
             offset: BigInt(start),
             nextOffset: BigInt(start + data.length),
             end: start + data.length >= bytes.length,
+            times,
           };
         },
         async *followLog({ name: asked, offset }, { signal }) {
@@ -167,7 +169,7 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
           const log = logOf(newestAttempt(fullName(asked)));
           while (!signal.aborted) {
             const data = log.bytes.subarray(at);
-            if (data.length > 0) yield { data, offset: BigInt(at) };
+            if (data.length > 0) yield { data, offset: BigInt(at), times: log.times };
             at += data.length;
             if (log.over && at === log.bytes.length) {
               yield { end: true, offset: BigInt(at) };
@@ -189,6 +191,16 @@ export function fakeBuild(keys: string[], given: MessageInitShape<typeof BuildSc
       });
     },
   };
+}
+
+function attemptsOf(steps: Map<string, Step>, id: string) {
+  const step = [...steps.values()].find((s) => s.id === id);
+  return Array.from({ length: step?.attempt ?? 0 }, (_, i) => ({
+    id: `att_${step?.key}@${i + 1}`,
+    stepId: id,
+    number: i + 1,
+    errorLine: "Error: expected 3, got 4",
+  }));
 }
 
 function newestAttempt(name: string): string {
