@@ -29,6 +29,7 @@ export const UP_SETTINGS = {
   labels: WORKER_SETTINGS.labels,
   slots: WORKER_SETTINGS.slots,
   executors: WORKER_SETTINGS.executors,
+  stepEnv: WORKER_SETTINGS.stepEnv,
   spoolMaxBytes: WORKER_SETTINGS.spoolMaxBytes,
   diskFullSeconds: WORKER_SETTINGS.diskFullSeconds,
   drainSeconds: OWN_UP_SETTINGS.drainSeconds,

@@ -31,3 +31,11 @@ test("labels and executors", () => {
   }
   expect(() => read({ RITMO_EXECUTORS: "process,magic" })).toThrow(/RITMO_EXECUTORS/);
 });
+
+test("what steps get of the worker's environment: names, and nothing of Ritmo's", () => {
+  expect(read({}).stepEnv).toEqual([]);
+  expect(read({ RITMO_STEP_ENV: "HTTPS_PROXY, no_proxy,HTTPS_PROXY" }).stepEnv).toEqual(["HTTPS_PROXY", "no_proxy"]);
+  for (const given of ["RITMO_WORKER_TOKEN", "ritmo_x", "A=b", "HTTPS_*", "1A", "HOME"]) {
+    expect(() => read({ RITMO_STEP_ENV: given })).toThrow(/RITMO_STEP_ENV/);
+  }
+});

@@ -33,6 +33,9 @@ export const WORKER_SETTINGS = {
   executors: executors("RITMO_EXECUTORS", {
     help: "How steps are run: process; docker, where a container engine answers; scripted is for tests and benchmarks.",
   }),
+  stepEnv: variableNames("RITMO_STEP_ENV", {
+    help: "Variables that steps get from the worker's own environment: HTTPS_PROXY,NODE_EXTRA_CA_CERTS,… No secrets.",
+  }),
   registryCredentials: optionalPath("RITMO_REGISTRY_CREDENTIALS", {
     help: "A file of mode 0600 with one `host user token` a line, for registries of container images.",
   }),
@@ -111,6 +114,24 @@ function parseLabel(given: string): { key: string; value: string } {
   const [, key = "", value = ""] = match;
   if (key.startsWith("ritmo/")) throw new Error(`${JSON.stringify(key)}: labels under ritmo/ are Ritmo's own`);
   return { key, value };
+}
+
+// PATH comes through in any case, except into a container, which has that of its image.
+const STEPS_OWN = new Set(["PATH", "HOME", "TMPDIR", "CI", "TRACEPARENT", "TRACESTATE"]);
+
+function variableNames(name: string, about: Described): Setting<string[]> {
+  const parse = (given: string) => [...new Set(given.split(",").filter(Boolean).map(parseVariableName))];
+  return { name, fallback: [], parse, ...about };
+}
+
+function parseVariableName(given: string): string {
+  const name = given.trim();
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    throw new Error(`${JSON.stringify(given)} is not the name of a variable, like HTTPS_PROXY`);
+  }
+  if (/^RITMO(_|$)/i.test(name)) throw new Error(`${JSON.stringify(name)}: what begins with RITMO is never passed on`);
+  if (STEPS_OWN.has(name)) throw new Error(`${JSON.stringify(name)}: every step has its own`);
+  return name;
 }
 
 function executors(name: string, about: Described): Setting<ExecutorName[]> {

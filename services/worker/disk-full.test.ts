@@ -72,3 +72,20 @@ test.runIf(MAY_MOUNT)(
     expect((await peer.finished(peer.offer({ run: ["true"] }))).end).toMatchObject({ value: { code: 0 } });
   },
 );
+
+test.runIf(MAY_MOUNT)(
+  "[needs root to mount a small disk] a step that filled the disk is out of the way when its end is told",
+  async () => {
+    using disk = smallDisk(8) as Disposable & { path: string };
+    await using peer = await fakeControlPlane();
+    await using worker = await startWorker(peer, disk.path, { RITMO_DISK_FULL_SECONDS: "1" });
+    for (let round = 0; round < 3; round++) {
+      const hog = peer.offer({ run: ["cat /dev/zero > fill || true", "yes"] });
+      expect((await peer.finished(hog)).end).toMatchObject({ case: "broken", value: { reason: "DISK_FULL" } });
+      expect(existsSync(join(worker.workDir, "attempts", hog.offer.leaseId, "workspace"))).toBe(false);
+      const next = peer.offer({ run: ["head -c 3000000 /dev/zero > fill", "echo room"] });
+      expect((await peer.finished(next)).end).toMatchObject({ case: "exited", value: { code: 0 } });
+      expect(next.step.toString()).toBe("room\n");
+    }
+  },
+);

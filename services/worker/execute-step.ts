@@ -81,7 +81,8 @@ function workOf({ machine }: RunParts, hand: Hand, { folders, logs }: Step, exec
     shell,
     image,
     resources: { cpuMillis: resources?.cpuMillis ?? 0, memoryBytes: Number(resources?.memoryBytes ?? 0n) },
-    env: stepEnv(offer, inside.folders, inside.machine),
+    // What the machine passes on, such as the way out of its network, a container needs as well.
+    env: stepEnv(offer, inside.folders, { ...inside.machine, passed: machine.passed ?? {} }),
     folders,
     log: logs.step,
     tell: logs.tell,

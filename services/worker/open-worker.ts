@@ -64,7 +64,7 @@ export async function openWorker(
     journal,
     mirrors,
     executors,
-    machine: machineEnv(env),
+    machine: machineEnv(env, config.stepEnv),
     budget: spoolBudget(config.spoolMaxBytes),
     diskFullMs: config.diskFullSeconds * 1000,
     limits: () => (link as Link).limits(),

@@ -7,10 +7,14 @@ import type { FakeAttempt } from "./testing/fake-attempt.ts";
 import { fakeControlPlane } from "./testing/fake-control-plane.ts";
 import { startWorker, workFolder } from "./testing/start-worker.ts";
 
-async function scene(env: Record<string, string> = {}, options: Parameters<typeof fakeControlPlane>[0] = {}) {
+async function scene(
+  env: Record<string, string> = {},
+  options: Parameters<typeof fakeControlPlane>[0] = {},
+  surroundings: Record<string, string> = {},
+) {
   const folder = workFolder();
   const peer = await fakeControlPlane(options);
-  const worker = await startWorker(peer, folder.path, env);
+  const worker = await startWorker(peer, folder.path, env, surroundings);
   return {
     peer,
     worker,
@@ -115,6 +119,18 @@ test("the environment is the step's own: nothing of the worker's, all that is pr
   expect(text).toContain(`HOME=${s.workDir}`);
   expect(text).toContain("RITMO_BUILD_NUMBER=7");
   delete process.env["RITMO_TEST_CANARY"];
+});
+
+test("RITMO_STEP_ENV names what passes from the worker's environment; the step's own comes before it", async () => {
+  const surroundings = { HTTPS_PROXY: "http://proxy:3128", NODE_EXTRA_CA_CERTS: "/etc/ca.pem", SECRET: "canary" };
+  await using s = await scene({ RITMO_STEP_ENV: "HTTPS_PROXY,NODE_EXTRA_CA_CERTS,NOT_SET" }, {}, surroundings);
+  const env = [{ name: "NODE_EXTRA_CA_CERTS", value: "/own.pem" }] as never;
+  const attempt = s.peer.offer({ run: ["env"], env });
+  await s.peer.finished(attempt);
+  const lines = attempt.step.toString().split("\n");
+  expect(lines).toContain("HTTPS_PROXY=http://proxy:3128");
+  expect(lines).toContain("NODE_EXTRA_CA_CERTS=/own.pem");
+  expect(attempt.step.toString()).not.toMatch(/canary|NOT_SET|RITMO_STEP_ENV/);
 });
 
 test("shells: the one asked for, sh where bash has no say, another language, and one that isn't there", async () => {

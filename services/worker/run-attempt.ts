@@ -32,18 +32,31 @@ export async function runAttempt(parts: RunParts, hand: Hand, left?: Left): Prom
   const folders = foldersOf(workDir, leaseId);
   const logs = left ? await recoverLogs(parts, hand, folders, left) : await openAttemptLogs(parts, hand, folders);
   if (!logs) return discardFolder(workDir, folders.root);
+  let wantsRoom = false;
   try {
     const end = await work(parts, hand, folders, logs, left);
     hand.dropped.throwIfAborted();
-    await tellResult(parts, hand, folders, logs, await sealAttempt(hand, logs, end));
+    const finish = await sealAttempt(hand, logs, end);
+    wantsRoom = isDiskFull(end);
+    if (wantsRoom) await makeRoom(workDir, folders);
+    await tellResult(parts, hand, folders, logs, finish);
   } catch (reason) {
     log.warn({ leaseId, reason: messageOf(reason) }, "an attempt was dropped");
   } finally {
     await logs
       .close()
       .catch((reason: unknown) => log.warn({ leaseId, reason: messageOf(reason) }, "a log was not closed"));
-    void discardFolder(workDir, folders.root);
+    void discardFolder(workDir, folders.root, { now: wantsRoom });
   }
+}
+
+/** What comes next may come as soon as the result is told, and would meet the same full disk. The log stays. */
+async function makeRoom(workDir: string, { workspace, home, tmp }: Folders): Promise<void> {
+  await Promise.all([workspace, home, tmp].map((folder) => discardFolder(workDir, folder, { now: true })));
+}
+
+function isDiskFull({ end }: AttemptEnd): boolean {
+  return end.case === "broken" && end.value.reason === "DISK_FULL";
 }
 
 /** Prepares, runs and delivers; answers how it ended, whatever happened. */

@@ -33,7 +33,7 @@ export function configurationPage(): string {
     INTRODUCTION,
     section(
       "Everything on this machine: `npm start`, `ritmo up`",
-      "It takes these, those of `ritmo server`, and of `ritmo worker` the labels, slots, executors and limits of disk.",
+      "It takes these, those of `ritmo server`, and of `ritmo worker` the labels, slots, executors, what steps get of its environment, and limits of disk.",
       OWN_UP_SETTINGS,
     ),
     section(

@@ -6,22 +6,26 @@ import type { Folders } from "../workspace/make-folders.ts";
 export interface MachineEnv {
   path: string;
   lang: string;
+  /** What RITMO_STEP_ENV names, as far as the worker has it. */
+  passed?: Record<string, string>;
 }
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-export function machineEnv(env: Record<string, string | undefined>): MachineEnv {
-  return { path: env["PATH"] || DEFAULT_PATH, lang: env["LANG"] || "C.UTF-8" };
+export function machineEnv(env: Record<string, string | undefined>, passedNames: string[]): MachineEnv {
+  const passed = passedNames.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
+  return { path: env["PATH"] || DEFAULT_PATH, lang: env["LANG"] || "C.UTF-8", passed: Object.fromEntries(passed) };
 }
 
 /**
- * The whole environment of a step: nothing of the worker's passes through but PATH and LANG. What the step sets for
- * itself comes before what a machine gives, and after nothing that begins with RITMO_.
+ * The whole environment of a step: nothing of the worker's passes through but PATH, LANG and what RITMO_STEP_ENV
+ * names. What the step sets for itself comes before what a machine gives, and after nothing that begins with RITMO_.
  */
 export function stepEnv(offer: Offer, folders: Folders, machine: MachineEnv): Record<string, string> {
   const { build, source, spec } = offer;
   const own = Object.fromEntries((spec?.env ?? []).map(({ name, value }) => [name, value]));
   return {
+    ...machine.passed,
     ...(machine.path && { PATH: machine.path }),
     ...(machine.lang && { LANG: machine.lang }),
     HOME: folders.home,

@@ -8,10 +8,10 @@ const GATHER_MS = 250;
 const due = new Map<string, { paths: string[]; removed: Promise<void> }>();
 
 /**
- * Takes an attempt's folder away at once and removes it soon; what can't be removed then stays in the trash for a
- * later sweep. Never throws: a folder that stays is no reason for an attempt to fail.
+ * Takes an attempt's folder away at once and removes it soon, or `now` where its room is wanted; what can't be removed
+ * then stays in the trash for a later sweep. Never throws: a folder that stays is no reason for an attempt to fail.
  */
-export async function discardFolder(workDir: string, folder: string): Promise<void> {
+export async function discardFolder(workDir: string, folder: string, { now = false } = {}): Promise<void> {
   const trash = join(workDir, "trash");
   const away = join(trash, `${basename(folder)}-${process.hrtime.bigint()}`);
   try {
@@ -23,7 +23,7 @@ export async function discardFolder(workDir: string, folder: string): Promise<vo
     if ((reason as NodeJS.ErrnoException).code !== "ENOENT") await removeTree(folder);
     return;
   }
-  await removeSoon(trash, away);
+  await (now ? removeAll([away]) : removeSoon(trash, away));
 }
 
 function removeSoon(trash: string, path: string): Promise<void> {
@@ -36,6 +36,10 @@ function removeSoon(trash: string, path: string): Promise<void> {
 async function removeDue(trash: string): Promise<void> {
   const paths = due.get(trash)?.paths ?? [];
   due.delete(trash);
+  await removeAll(paths);
+}
+
+async function removeAll(paths: string[]): Promise<void> {
   if (paths.length === 0 || (await removeByProcess(paths))) return;
   for (const path of paths) await removeTree(path);
 }
