@@ -16,7 +16,7 @@ export async function digestFile(path: string): Promise<FileFacts> {
     if (!stat.isFile()) throw new Error(`${path} is not a file any more`);
     const hash = createHash("sha256");
     let sizeBytes = 0;
-    for await (const bytes of createReadStream("", { fd: file, autoClose: false, highWaterMark: 256 * 1024 })) {
+    for await (const bytes of createReadStream("", { fd: file, autoClose: false, highWaterMark: 1024 * 1024 })) {
       hash.update(bytes as Buffer);
       sizeBytes += (bytes as Buffer).length;
     }

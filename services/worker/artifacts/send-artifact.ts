@@ -8,7 +8,8 @@ import {
 } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import type { LineKeeper } from "../link/open-lines.ts";
 
-const PIECE_BYTES = 128 * 1024;
+// Half of what a message may have; each costs the other end a few trips between threads.
+const PIECE_BYTES = 512 * 1024;
 
 /** Sends a file's bytes from an offset on and answers how many are there. Throws grpc-js's ServiceError. */
 export async function sendArtifact(
