@@ -11,13 +11,12 @@ import {
 import { type Job, JobSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 import { BUILD_STATES, STEP_STATES } from "../builds/state-names.ts";
 import { WORKER_STATES } from "../fleet/worker-message.ts";
-import { writeCursor } from "./position.ts";
 import type { EventRow } from "./read-events.ts";
 
-/** A row of `events` as the contract tells it; `jobs` are the jobs as they are now, by id. */
-export function eventMessage(row: EventRow, jobs: ReadonlyMap<string, Job>): Event {
+/** A row of `events` as the contract tells it, with its page's cursor; `jobs` are the jobs as they are now, by id. */
+export function eventMessage(row: EventRow, cursor: string, jobs: ReadonlyMap<string, Job>): Event {
   return create(EventSchema, {
-    cursor: writeCursor(row.position),
+    cursor,
     at: timestampFromDate(row.at),
     subject: subjectOf(row, reader(row.payload), jobs),
   });

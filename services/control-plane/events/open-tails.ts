@@ -4,7 +4,7 @@ import { sleep } from "../../process/wait.ts";
 import type { Hints } from "../store/hints.ts";
 import type { Db } from "../store/open-database.ts";
 import { isBefore, type Position } from "./position.ts";
-import { type EventPage, readBounds, readEvents } from "./read-events.ts";
+import { type EventPage, readEnd, readEvents } from "./read-events.ts";
 import { changedQueues, type QueueLength, queueEvent, readQueues } from "./read-queues.ts";
 import { Subscription } from "./subscription.ts";
 import { type Told, tellEvents } from "./tell-events.ts";
@@ -104,7 +104,7 @@ class Tail {
 
   private async start(): Promise<void> {
     try {
-      this.position = (await readBounds(this.deps.db.sql)).now;
+      this.position = await readEnd(this.deps.db.sql, this.orgId);
     } catch (reason) {
       this.over.abort();
       throw reason;
@@ -140,7 +140,7 @@ class Tail {
   private async readOn(): Promise<EventPage> {
     const { sql } = this.deps.db;
     const page = await readEvents(sql, this.orgId, { after: this.position, limit: LIMIT });
-    const told = await tellEvents(sql, page.rows);
+    const told = await tellEvents(sql, page);
     this.position = page.position;
     if (told.some(({ kind }) => kind === "step")) this.queuesDirty = true;
     for (const [subscription, wanted] of this.watchers) {

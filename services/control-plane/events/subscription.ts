@@ -5,11 +5,18 @@ import type { Position } from "./position.ts";
 // Small facts, shared between watchers: some megabytes for the slowest of them.
 const MAX_WAITING = 5_000;
 
+/** Events that are told together, and the position after them all: nobody goes on from the middle. */
+export interface Page {
+  events: Event[];
+  position: Position;
+}
+
 /** What one watcher has not taken yet. Who feeds it never waits for it. */
 export class Subscription {
   /** Everything up to here was fed; with nothing waiting, it is where the watcher stands. */
   position: Position;
-  private waiting: Event[] = [];
+  private pages: Page[] = [];
+  private waiting = 0;
   private failure: { reason: unknown } | undefined;
   private wake: () => void = () => {};
 
@@ -21,9 +28,10 @@ export class Subscription {
   feed(events: Event[], position: Position): void {
     this.position = position;
     if (this.failure || events.length === 0) return;
-    this.waiting.push(...events);
-    if (this.waiting.length > MAX_WAITING) {
-      this.waiting = [];
+    this.pages.push({ events, position });
+    this.waiting += events.length;
+    if (this.waiting > MAX_WAITING) {
+      this.pages = [];
       this.fail(
         new Refusal(
           "resource_exhausted",
@@ -40,16 +48,17 @@ export class Subscription {
     this.wake();
   }
 
-  /** At most so many events and the position after them; throws what the subscription failed with. */
-  take(limit: number): { events: Event[]; all: boolean } {
+  /** The next page; without events where nothing waits. Throws what the subscription failed with. */
+  take(): Page {
     if (this.failure) throw this.failure.reason;
-    const events = this.waiting.splice(0, limit);
-    return { events, all: this.waiting.length === 0 };
+    const page = this.pages.shift() ?? { events: [], position: this.position };
+    this.waiting -= page.events.length;
+    return page;
   }
 
   /** Resolves when there is something to take, after a time, or when the signal aborts. */
   ready(ms: number, signal: AbortSignal): Promise<void> {
-    if (this.waiting.length > 0 || this.failure || signal.aborted) return Promise.resolve();
+    if (this.waiting > 0 || this.failure || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);

@@ -4,7 +4,7 @@ import { Refusal } from "../../process/refusal.ts";
 import type { Sql } from "../store/open-database.ts";
 import { isAfter, type Tails } from "./open-tails.ts";
 import { isBefore, type Position, readCursor, writeCursor } from "./position.ts";
-import { type EventFilter, readBounds, readEvents } from "./read-events.ts";
+import { type EventFilter, type EventPage, readBounds, readEnd, readEvents } from "./read-events.ts";
 import { readSnapshot } from "./read-snapshot.ts";
 import { tellEvents } from "./tell-events.ts";
 
@@ -28,8 +28,9 @@ const BATCH = 500;
 export const BEAT_MS = 10_000;
 
 /**
- * Everything since a cursor and then everything that happens, in order, each event once; without a cursor, or with
- * one that is older than what is kept, a snapshot first. Ends when `signal` aborts.
+ * Everything since a cursor and then everything that happens, each event once and the events of each row in the
+ * order in which they happened; without a cursor, or with one that is older than what is kept, a snapshot first. A
+ * message leads to its cursor as a whole: in its middle there is no place to go on from. Ends when `signal` aborts.
  * Refuses with CURSOR_INVALID, SLOW_READER, and unavailable STOPPING and HISTORY_REPLACED.
  */
 export async function* watchEvents(
@@ -43,7 +44,7 @@ export async function* watchEvents(
   let position = await readStart(sql, watched.cursor);
   if (position === undefined) {
     // Taken before the snapshot: what changes while that is read comes once more as history, and nothing is missed.
-    position = (await readBounds(sql)).now;
+    position = await readEnd(sql, orgId);
     for await (const events of readSnapshot(sql, orgId, filter)) yield message(events, undefined, { snapshot: true });
     yield message([], position, { snapshot: true, snapshotEnd: true });
   }
@@ -51,7 +52,7 @@ export async function* watchEvents(
     refuseWhenStopping(deps.stopping);
     const page = await readEvents(sql, orgId, { after: position, limit: BATCH }, filter);
     ({ position, more } = page);
-    if (page.rows.length > 0) yield message(await told(sql, page.rows), position);
+    if (page.rows.length > 0) yield message(await told(sql, page), position);
   }
   yield* live(deps, watched, position, signal, beatMs);
 }
@@ -78,7 +79,7 @@ async function* live(
   for (let more = isBefore(position, from); more; ) {
     const page = await readEvents(deps.db.sql, orgId, { after: position, upTo: from, limit: BATCH }, filter);
     ({ position, more } = page);
-    if (page.rows.length > 0) yield message(await told(deps.db.sql, page.rows), position);
+    if (page.rows.length > 0) yield message(await told(deps.db.sql, page), position);
   }
   // At once, so that the caller knows that the rest is live.
   yield message([], position);
@@ -86,37 +87,30 @@ async function* live(
     await subscription.ready(beatMs, ends);
     refuseWhenStopping(deps.stopping);
     if (signal.aborted) return;
-    const { events, all } = subscription.take(BATCH);
-    const placed = placeAll(events, position);
-    if (!all) position = readCursor(placed.at(-1)?.cursor ?? "") ?? position;
-    else if (isBefore(position, subscription.position)) position = subscription.position;
-    yield message(placed, position);
+    const page = subscription.take();
+    if (isBefore(position, page.position)) position = page.position;
+    yield message(placeAll(page.events, position), position);
   }
 }
 
-/** Gives what has no place of its own the one of what came before it. */
+/** Gives what has no place of its own the one that its message leads to. */
 function placeAll(events: Event[], position: Position): Event[] {
-  let cursor = writeCursor(position);
-  return events.map((event) => {
-    if (event.cursor === "") return { ...event, cursor };
-    cursor = event.cursor;
-    return event;
-  });
+  return events.map((event) => (event.cursor === "" ? { ...event, cursor: writeCursor(position) } : event));
 }
 
 /** Where to go on from; undefined where only a snapshot helps. */
 async function readStart(sql: Sql, cursor: string): Promise<Position | undefined> {
   const position = readCursor(cursor);
   if (!position) return undefined;
-  const { now, dropped, newest } = await readBounds(sql);
+  const { life, dropped, newest } = await readBounds(sql);
   // Of another life: the database was restored since, and its transactions are counted anew. Past every transaction:
   // nobody gave it out.
-  const unknown = position.life !== now.life || isBefore(position, dropped) || position.xid > newest;
+  const unknown = position.life !== life || isBefore(position, dropped) || position.xid > newest;
   return unknown ? undefined : position;
 }
 
-async function told(sql: Sql, rows: Parameters<typeof tellEvents>[1]): Promise<Event[]> {
-  return (await tellEvents(sql, rows)).map((one) => one.event);
+async function told(sql: Sql, page: EventPage): Promise<Event[]> {
+  return (await tellEvents(sql, page)).map((one) => one.event);
 }
 
 function message(
