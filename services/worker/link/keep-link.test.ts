@@ -1,12 +1,17 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type FakeOptions, fakeControlPlane } from "../testing/fake-control-plane.ts";
+import { type FakeControlPlane, type FakeOptions, fakeControlPlane } from "../testing/fake-control-plane.ts";
 import { startWorker, workFolder } from "../testing/start-worker.ts";
 
-async function scene(options: FakeOptions = {}, env: Record<string, string> = {}) {
+async function scene(
+  options: FakeOptions = {},
+  env: Record<string, string> = {},
+  switches: Partial<FakeControlPlane["switches"]> = {},
+) {
   const folder = workFolder();
   const peer = await fakeControlPlane(options);
+  Object.assign(peer.switches, switches);
   const worker = await startWorker(peer, folder.path, env);
   return {
     peer,
@@ -141,8 +146,51 @@ test("streams that break at once are given up for single calls, which bring step
   expect(attempt.accepted).toBeGreaterThan(0);
 });
 
+test("superseded, it goes on with its session and its steps; superseded again soon, another has its place", async () => {
+  await using s = await scene();
+  const attempt = s.peer.offer(s.untilGo);
+  await expect.poll(() => attempt.step.toString()).toBe("up\n");
+  s.peer.refuseStream(10, "SUPERSEDED");
+  await expect.poll(() => s.peer.hellos.length, { timeout: 5_000 }).toBe(2);
+  expect(s.peer.hellos[1]).toMatchObject({ sessionId: expect.stringMatching(/^ses_/), held: [{}] });
+  await expect.poll(() => s.peer.attached()).toBe(true);
+  writeFileSync(s.go, "");
+  expect((await s.peer.finished(attempt)).end).toMatchObject({ case: "exited", value: { code: 0 } });
+  s.peer.refuseStream(10, "SUPERSEDED");
+  expect((await s.worker.over).reason).toBe("replaced");
+  expect(s.peer.hellos.length).toBe(2);
+});
+
+test("a control plane that dies between a move's Hello and its Welcome has superseded the stream, and costs nothing", async () => {
+  await using s = await scene();
+  const attempt = s.peer.offer(s.untilGo);
+  await expect.poll(() => attempt.step.toString()).toBe("up\n");
+  for (let moves = 1; moves <= 3; moves++) {
+    s.peer.switches.loseWelcomes = 1;
+    s.peer.say({ case: "move", value: {} as never });
+    await expect.poll(() => s.peer.hellos.length, { timeout: 5_000 }).toBe(1 + 2 * moves);
+    await expect.poll(() => s.peer.attached()).toBe(true);
+  }
+  writeFileSync(s.go, "");
+  expect((await s.peer.finished(attempt)).end).toMatchObject({ case: "exited", value: { code: 0 } });
+});
+
+test("replaced after the answer to its first Hello was lost, it begins once more, and only once", async () => {
+  await using s = await scene({}, {}, { loseWelcomes: 1 });
+  expect(s.peer.hellos.map(({ sessionId }) => sessionId)).toEqual(["", ""]);
+  const attempt = s.peer.offer(s.untilGo);
+  await expect.poll(() => attempt.step.toString()).toBe("up\n");
+  s.peer.refuseStream(10, "WORKER_REPLACED");
+  await expect.poll(() => s.peer.hellos.length, { timeout: 5_000 }).toBe(3);
+  expect(s.peer.hellos[2]?.sessionId).toBe("");
+  await expect.poll(() => s.peer.attached()).toBe(true);
+  expect((await s.peer.finished(s.peer.offer({ run: ["true"] }))).end.case).toBe("exited");
+  expect(attempt.finishes).toBe(0);
+  s.peer.refuseStream(10, "WORKER_REPLACED");
+  expect((await s.worker.over).reason).toBe("replaced");
+});
+
 test.each([
-  ["SUPERSEDED", 10, "replaced"],
   ["WORKER_REPLACED", 10, "replaced"],
   ["UPGRADE_REQUIRED", 9, "upgrade-required"],
   ["TOKEN_UNKNOWN", 16, "unauthenticated"],

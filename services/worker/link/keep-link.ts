@@ -15,9 +15,11 @@ import {
 import type { Logger } from "../../process/logger.ts";
 import { sleep } from "../../process/wait.ts";
 import { type Attendance, attend } from "./attend.ts";
+import { displacement } from "./displacement.ts";
 import type { LeaseClock } from "./lease-clock.ts";
 import type { LineKeeper, Lines } from "./open-lines.ts";
-import { readEnd } from "./read-end.ts";
+import { readEnd, type StreamEnd } from "./read-end.ts";
+import { readRefusal } from "./read-refusal.ts";
 import { syncUntil } from "./sync.ts";
 
 /** What the worker does about what it hears. */
@@ -59,10 +61,14 @@ export interface LinkParts {
 }
 
 const FIRST_RETRY_MS = { min: 50, max: 200 };
+// Wide, so that of two processes that do so one is there before the other; and late Hellos are through by then.
+const RETURN_MS = { min: 200, max: 1_000 };
 // And never so long that a short lease ends while a worker waits: the control plane spares leases for two of them.
 const RETRY_CAP_MS = 15_000;
 // A stream that lived shorter is counted as broken by the network rather than by a control plane that stopped.
 const SHORT_LIFE_MS = 10_000;
+// As grpc-js says it.
+const NEVER_SENT = /^(No connection established|Name resolution failed)/;
 const TOLD_TRIES = 10;
 const BREAKS_BEFORE_SYNC = 4;
 const MIN_REPORT_EVERY_MS = 100;
@@ -83,6 +89,7 @@ class KeptLink implements Link {
   readonly #log: Logger;
   readonly #events: LinkEvents;
   readonly #closing = new AbortController();
+  readonly #displacement = displacement();
   #limits = create(LimitsSchema, {});
   #current: Attendance | undefined;
   #reportEveryMs = 5_000;
@@ -129,7 +136,8 @@ class KeptLink implements Link {
         tries = 0;
         continue;
       }
-      if (end) return end;
+      if (end && (await this.#mayReturn(end))) continue;
+      if (end) return { reason: end.reason, message: end.message };
       if (welcomed) tries = 0;
       breaks = performance.now() - startedAtMs > SHORT_LIFE_MS ? 0 : breaks + 1;
       this.#tellBreak(reason, welcomed, tries);
@@ -142,6 +150,15 @@ class KeptLink implements Link {
       this.#lines.use(this.#lines.next());
     }
     return { reason: "closed", message: "the worker left" };
+  }
+
+  /** True when what took this worker's place may have been a Hello of its own; then it is time to come back. */
+  async #mayReturn({ lost, message }: StreamEnd): Promise<boolean> {
+    if (!lost || this.#displacement.isRival(lost)) return false;
+    this.#log.info({ reason: message }, "displaced, perhaps by an earlier call of its own; coming back");
+    if (lost === "session") this.#events.sessionGone();
+    await sleep(RETURN_MS.min + Math.random() * (RETURN_MS.max - RETURN_MS.min), this.#closing.signal);
+    return true;
   }
 
   /** A wrong address is silent otherwise: the first try that fails is told, and then one in ten. */
@@ -157,6 +174,11 @@ class KeptLink implements Link {
     const stream: Attendance = attend(to.control, hello, {
       welcome: (welcome, sentAtMs) => this.#welcome(welcome, sentAtMs, welcome.sessionId !== hello.sessionId),
       order: (message, sentAtMs) => this.#order(message, sentAtMs, stream),
+    });
+    void stream.over.then((failure) => {
+      const { reason, message } = readRefusal(failure);
+      const lost = !stream.welcomed && !reason && !NEVER_SENT.test(message);
+      if (lost) this.#displacement.helloLost(hello.sessionId === "");
     });
     return stream;
   }

@@ -202,6 +202,12 @@ class Fake implements FakeControlPlane {
       return;
     }
     this.#attend?.fail(refusal(10, "SUPERSEDED"));
+    if (this.switches.loseWelcomes > 0) {
+      this.switches.loseWelcomes--;
+      this.#attend = undefined;
+      call.break();
+      return;
+    }
     this.#attend = call;
     this.say({
       case: "welcome",

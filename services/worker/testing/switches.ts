@@ -9,6 +9,8 @@ export interface Switches {
   loseFinishAnswers: number;
   /** Ends each Attend right after Welcome. */
   breakAttend: boolean;
+  /** Executes so many Hellos and breaks the stream instead of answering. */
+  loseWelcomes: number;
   /** Reports get no answer. */
   silent: boolean;
   /** Every log chunk is refused with this reason, so many times. */
@@ -37,6 +39,7 @@ export function noSwitches(): Switches {
     loseAcks: false,
     loseFinishAnswers: 0,
     breakAttend: false,
+    loseWelcomes: 0,
     silent: false,
     refuseChunks: undefined,
     breakLogAfter: undefined,

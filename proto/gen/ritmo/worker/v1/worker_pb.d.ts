@@ -1996,8 +1996,10 @@ export declare const WorkerService: GenService<{
    * Errors:
    * * FAILED_PRECONDITION: UPGRADE_REQUIRED, the protocol is older than two minor versions; SESSION_GONE, the
    *   session is over and its leases with it: say Hello without a session.
-   * * ABORTED: SUPERSEDED, a newer stream of the same session was opened; WORKER_REPLACED, another process took this
-   *   worker's place with a new session. Do not reconnect.
+   * * ABORTED: SUPERSEDED, a newer stream of the same session was opened. A Hello of the worker's own that was executed
+   *   late does that too: resume once, and stay away when it happens again within a minute. WORKER_REPLACED, another
+   *   process took this worker's place with a new session: do not reconnect, unless an own Hello without a session
+   *   was left unanswered; then begin once more.
    * * UNAVAILABLE: reconnect with jitter.
    *
    * @generated from rpc ritmo.worker.v1.WorkerService.Attend
