@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import { status } from "@grpc/grpc-js";
 import {
   type AttendResponse,
   type Hello,
@@ -176,9 +177,10 @@ class KeptLink implements Link {
       order: (message, sentAtMs) => this.#order(message, sentAtMs, stream),
     });
     void stream.over.then((failure) => {
-      const { reason, message } = readRefusal(failure);
-      const lost = !stream.welcomed && !reason && !NEVER_SENT.test(message);
-      if (lost) this.#displacement.helloLost(hello.sessionId === "");
+      const { code, reason, message } = readRefusal(failure);
+      // A control plane that lost its database in between may have displaced the stream before, and says only that.
+      const answered = stream.welcomed || (reason !== "" && code !== status.UNAVAILABLE);
+      if (!answered && !NEVER_SENT.test(message)) this.#displacement.helloLost(hello.sessionId === "");
     });
     return stream;
   }
