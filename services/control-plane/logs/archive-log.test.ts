@@ -2,14 +2,16 @@ import { createHash } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { byteFixture } from "../../testing/byte-fixture.ts";
-import { endAttempt, plantRunning, writeLog } from "../../testing/plant-log.ts";
+import { chunkOf, endAttempt, markOf, plantRunning, writeLog } from "../../testing/plant-log.ts";
 import type { BlobStore } from "../store/blobs.ts";
+import { appendLog } from "./append-log.ts";
 import { archiveAttempt, archiveNext } from "./archive-log.ts";
 import { dropOldLogPartitions } from "./drop-old-logs.ts";
 import { findLog } from "./find-log.ts";
 import { archiveKeys } from "./log-archive.ts";
 import { bytesOf } from "./log-source.ts";
 import { openLog } from "./open-log.ts";
+import { verifyChunk } from "./verify-chunk.ts";
 
 type Core = Awaited<ReturnType<typeof byteFixture>>;
 
@@ -142,4 +144,20 @@ test("a day of hot logs is dropped when it is old and all of it archived", async
   const today = await plantRunning(core.db);
   await writeLog(core, today, "today\n");
   expect((await logOf(core, today.attemptId)).toString()).toBe("today\n");
+});
+
+test("attempts that wrote nothing pass without an object, and read as empty; marks alone are something", async () => {
+  await using core = await byteFixture();
+  const silent = await plantRunning(core.db);
+  const marked = await plantRunning(core.db);
+  const mark = markOf(0, { case: "groupBegin", value: { name: "build", entry: 1 } as never });
+  const chunk = await verifyChunk(chunkOf(marked.leaseId, 0, "", { marks: [mark] }));
+  await appendLog(core, marked, [chunk]);
+  for (const { attemptId } of [silent, marked]) await endAttempt(core.db, attemptId);
+  expect(await archiveNext(core, 10)).toBe(2);
+  const facts = await findLog(core.db.sql, silent.attemptId, 1);
+  expect(facts.archived).toBe(true);
+  expect((await stored(core.blobs)).filter((key) => key.includes(facts.leaseId))).toEqual([]);
+  expect((await stored(core.blobs)).length).toBeGreaterThan(0);
+  expect((await logOf(core, silent.attemptId)).length).toBe(0);
 });

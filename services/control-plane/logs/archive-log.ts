@@ -14,6 +14,7 @@ export interface ArchiveDeps {
 // Long enough for 1 GiB on a slow disk, short enough that a killed replica's work is soon taken up again.
 const CLAIM_SECONDS = 120;
 const REST_SECONDS = 15;
+const MAX_EMPTY = 1_000;
 
 /**
  * Archives the logs of attempts that have been over for a while, the oldest first: both logs of up to `limit` attempts.
@@ -22,6 +23,7 @@ const REST_SECONDS = 15;
  */
 export async function archiveNext(deps: ArchiveDeps, limit: number, restedSeconds = 0): Promise<number> {
   const { db, logger } = deps;
+  const empty = await passEmpty(deps, restedSeconds);
   const claimed = await db.sql<{ id: string; tries: number }[]>`
     UPDATE attempts SET archive_tries = archive_tries + 1,
       archive_after = clock_timestamp() + ${CLAIM_SECONDS}::integer * interval '1 second'
@@ -41,7 +43,22 @@ export async function archiveNext(deps: ArchiveDeps, limit: number, restedSecond
       await rest(deps, id, tries);
     }
   }
-  return archived;
+  return archived + empty;
+}
+
+/** Attempts that wrote nothing at all have nothing to archive: many at once, without a trip to the store for each. */
+async function passEmpty({ db }: ArchiveDeps, restedSeconds: number): Promise<number> {
+  const rows = await db.sql`
+    UPDATE attempts SET archived_at = clock_timestamp(), archive_after = NULL
+    WHERE id IN (
+      SELECT id FROM attempts a
+      WHERE finished_at <= clock_timestamp() - ${restedSeconds} * interval '1 second' AND archived_at IS NULL
+        AND archive_after IS NULL AND log_end = 0 AND prepare_end = 0 AND coalesce(log_final, 0) = 0
+        AND NOT log_incomplete AND coalesce(log_sha256 = sha256(''), true)
+        AND NOT EXISTS (SELECT FROM log_chunks c WHERE c.day = a.log_day AND c.attempt_id = a.id)
+      ORDER BY finished_at LIMIT ${MAX_EMPTY} FOR UPDATE SKIP LOCKED)
+    RETURNING id`;
+  return rows.length;
 }
 
 /** Archives both logs of an attempt that is over. Answers false when another replica was first. */

@@ -2,7 +2,7 @@ import { buffer } from "node:stream/consumers";
 import { Refusal } from "../../process/refusal.ts";
 import { BlobMissing, type BlobStore } from "../store/blobs.ts";
 import type { LogFacts } from "./find-log.ts";
-import { type ArchivedFrame, type ArchiveIndex, archiveKeys, unpackIndex } from "./log-archive.ts";
+import { type ArchivedFrame, type ArchiveIndex, archiveKeys, EMPTY_INDEX, unpackIndex } from "./log-archive.ts";
 import type { LogPiece, LogSource, MarkedPiece } from "./log-source.ts";
 import { CODEC, unpackChunk } from "./unpack-chunk.ts";
 
@@ -27,10 +27,14 @@ export async function archivedLog(blobs: BlobStore, facts: LogFacts): Promise<Lo
   };
 }
 
-/** What lies beside the archive of a log. Errors: DATA_LOSS (ARCHIVE_DAMAGED). */
+/** What lies beside the archive of a log; of a log without a byte nothing need lie there. Errors: DATA_LOSS (ARCHIVE_DAMAGED). */
 export async function readArchiveIndex(blobs: BlobStore, facts: LogFacts): Promise<ArchiveIndex> {
   const key = archiveKeys(facts).index;
-  return twice(key, async () => unpackIndex(await mustRead(blobs, key)));
+  return twice(key, async () => {
+    const packed = await readIfThere(blobs, key);
+    if (!packed && facts.bytes > 0) throw damaged(key, "is not in the store");
+    return packed ? unpackIndex(packed) : EMPTY_INDEX;
+  });
 }
 
 /** A frame's raw bytes. Each has a checksum: one that does not match is read once more before it is called damaged. */
@@ -56,12 +60,18 @@ function placeOf({ start, rawLength, lines, linesBefore, marks }: ArchivedFrame)
   return { start, rawLength, lines, linesBefore, marks: Buffer.from(marks, "base64") };
 }
 
-async function mustRead(blobs: BlobStore, key: string, range?: { offset: number; length: number }): Promise<Buffer> {
+async function mustRead(blobs: BlobStore, key: string, range: { offset: number; length: number }): Promise<Buffer> {
+  const bytes = await readIfThere(blobs, key, range);
+  if (!bytes) throw damaged(key, "is not in the store");
+  return bytes;
+}
+
+async function readIfThere(blobs: BlobStore, key: string, range?: { offset: number; length: number }) {
   try {
     return await buffer(await blobs.get(key, range));
   } catch (reason) {
-    if (!(reason instanceof BlobMissing)) throw reason;
-    throw damaged(key, "is not in the store");
+    if (reason instanceof BlobMissing) return undefined;
+    throw reason;
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 
@@ -41,6 +42,12 @@ export interface ArchiveIndex {
   frames: ArchivedFrame[];
   groups: ArchivedGroup[];
 }
+
+/** That of a log in which nothing is. */
+export const EMPTY_INDEX: ArchiveIndex = {
+  ...{ version: 1, bytes: 0, lineEnds: 0, openLine: false },
+  ...{ sha256: createHash("sha256").digest("hex"), frames: [], groups: [] },
+};
 
 /** Where an attempt's archives are; both keys follow from its ids, so that a repeated archiving meets itself. */
 export function archiveKeys(log: { orgId: string; buildId: string; leaseId: string; kind: number }) {
