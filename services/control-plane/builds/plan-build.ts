@@ -4,6 +4,7 @@ import { makePlan, type Plan } from "../pipeline/make-plan.ts";
 import { readPipelineApart } from "../pipeline/read-pipeline-apart.ts";
 import { readSource, type SourceAnswer, SourceProblem } from "../source/read-source.ts";
 import type { Sql } from "../store/open-database.ts";
+import { isDatabaseAway } from "../store/read-database-error.ts";
 import { type BuildEnd, endPendingBuild } from "./end-build.ts";
 import { openBuild } from "./open-build.ts";
 
@@ -118,7 +119,19 @@ async function tryToOpen(core: Core, build: PendingBuild): Promise<BuildEnd | un
     }
     // Ours, and perhaps gone next time: the claim on the plan runs out and a replica tries again.
     core.logger.error({ err: reason, build: build.id }, "planning a build failed");
+    if (isDatabaseAway(reason)) await planAgainSoon(core, build.id);
     return undefined;
+  }
+}
+
+/** A database that was away is no fault of the plan: it costs no try, and no wait until the claim runs out. */
+async function planAgainSoon({ db, logger }: Core, id: string): Promise<void> {
+  try {
+    await db.sql`
+      UPDATE builds SET planned_until = clock_timestamp() + interval '1 second', plan_tries = plan_tries - 1
+      WHERE id = ${id} AND state = 'pending' AND plan_tries > 0`;
+  } catch (reason) {
+    logger.debug({ err: reason, build: id }, "a claim on a plan could not be given back; it runs out");
   }
 }
 
