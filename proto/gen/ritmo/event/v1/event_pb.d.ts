@@ -60,7 +60,7 @@ export declare type WatchResponse = Message<"ritmo.event.v1.WatchResponse"> & {
   events: Event[];
 
   /**
-   * Go on from here.
+   * Go on from here, past all of these events; empty within a snapshot.
    *
    * @generated from field: string cursor = 2;
    */
@@ -92,6 +92,8 @@ export declare const WatchResponseSchema: GenMessage<WatchResponse>;
  */
 export declare type Event = Message<"ritmo.event.v1.Event"> & {
   /**
+   * The cursor of the message it came with: go on from the end of that message, not from the middle. Empty in a snapshot.
+   *
    * @generated from field: string cursor = 1;
    */
   cursor: string;
@@ -407,9 +409,9 @@ export declare const EventKindSchema: GenEnum<EventKind>;
  */
 export declare const EventService: GenService<{
   /**
-   * Watch answers what happened since a cursor and then what happens, in the order it was committed, each event with
-   * the cursor to go on from. Without a cursor it begins with a snapshot of what is live now. After any break call
-   * it again with the last cursor received: nothing is missed and nothing repeated.
+   * Watch answers what happened since a cursor and then what happens. What is told of one build, step, worker or job is
+   * in the order in which it happened. Without a cursor it begins with a snapshot of what is live now. After any break
+   * call it again with the cursor of the last message that was taken whole: nothing is missed and nothing repeated.
    *
    * Errors:
    * * INVALID_ARGUMENT: the cursor is not one of Watch's (CURSOR_INVALID).
