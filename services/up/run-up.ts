@@ -80,7 +80,7 @@ export async function runUp(options: UpOptions): Promise<void> {
   const databaseUrl = await startDatabase(scene);
   if (stopping.aborted) return;
   const env = controlPlaneEnv(scene, databaseUrl);
-  const ask = askControlPlane(CONTROL_PLANE, env);
+  const ask = askControlPlane(CONTROL_PLANE, env, options.config.databaseUrl !== undefined);
   // The first tokens are there before the server is, which would otherwise greet an empty database with a code.
   const kept = readTokens(dataDir) ?? (await makeTokens(dataDir, ask));
   const [, setupCode] = await Promise.all([startControlPlane(scene, env), makeSetupCode(ask)]);

@@ -19,17 +19,24 @@ export type Ask = (command: "bootstrap" | "new-setup-code") => Promise<string>;
 
 const ASK_TIMEOUT_MS = 30_000;
 
-export function askControlPlane(program: string, env: NodeJS.ProcessEnv): Ask {
+/** `ownDatabase`: it is a server elsewhere, and not in the data folder. */
+export function askControlPlane(program: string, env: NodeJS.ProcessEnv, ownDatabase: boolean): Ask {
   return (command) =>
     new Promise((resolve, reject) => {
       const options = { env, timeout: ASK_TIMEOUT_MS };
       execFile(process.execPath, [program, command], options, (error, stdout, stderr) => {
         if (!error) return resolve(stdout);
         const said = (pickLastWords(stderr) ?? error.message).replace(/^ritmo server: /, "").replace(/\.$/, "");
-        const way = /^connect |getaddrinfo|password|database/.test(said) ? " See to RITMO_DATABASE_URL." : "";
-        reject(new UpProblem(`The control plane can't start: ${said}.${way}`));
+        reject(new UpProblem(`The control plane can't start: ${said}.${wayOut(said, ownDatabase)}`));
       });
     });
+}
+
+/** What to do about what the control plane said, as a sentence after it. */
+export function wayOut(said: string, ownDatabase: boolean): string {
+  if (!ownDatabase)
+    return /migration/.test(said) ? " Start with another RITMO_DATA_DIR, or start the Ritmo that made this one." : "";
+  return /^connect |getaddrinfo|password|database/.test(said) ? " See to RITMO_DATABASE_URL." : "";
 }
 
 /** Makes new tokens for this machine, straight in the database, and keeps them. What it had before is revoked. */

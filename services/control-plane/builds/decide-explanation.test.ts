@@ -99,6 +99,8 @@ const block = (change: Partial<BlockFacts> = {}): BlockFacts => ({
   online: 1,
   missing: [],
   labelled: 0,
+  draining: 0,
+  firstDraining: null,
   lastSeenAt: null,
   ...change,
 });
@@ -148,11 +150,20 @@ test.each<[string, Partial<BlockFacts>, string, string]>([
   expect(explain({ block: block(change) })).toEqual([summary, remedy]);
 });
 
+test.each([
+  [1, "the only worker that could, local, is draining: kernel update", "kernel update"],
+  [1, "the only worker that could, local, is draining", ""],
+  [3, "3 workers that could are draining", "kernel update"],
+])("workers that could and drain are told: %i, %s", (draining, cause, reason) => {
+  const facts = block({ online: 0, missing: [PROCESS], draining, firstDraining: { name: "local", reason } });
+  expect(explain({ block: facts, workers: [worker({ draining: true })] })).toEqual([
+    `train waits: ${cause}.`,
+    "`ritmo worker resume local` ends that.",
+  ]);
+});
+
 test("where a worker would do, were it there, that is the remedy", () => {
   const blocked = { block: block({ online: 0, missing: [PROCESS] }) };
-  expect(explain({ ...blocked, workers: [worker({ state: "draining", draining: true })] })[1]).toBe(
-    "End the drain (ritmo worker resume local), or start another worker like it.",
-  );
   expect(explain({ ...blocked, workers: [worker({ state: "offline" })] })[1]).toBe(
     "Start the worker local, or another one like it.",
   );

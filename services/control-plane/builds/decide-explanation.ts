@@ -67,7 +67,7 @@ function explainQueued(facts: StepFacts): Explanation {
     .slice(0, MAX_VERDICTS);
   const why = { kind: "worker" as const, verdicts };
   if (facts.block) {
-    const remedy = remedyOfNearest(verdicts) ?? describeRemedy(facts.block);
+    const remedy = (facts.block.firstDraining ? undefined : remedyOfNearest(verdicts)) ?? describeRemedy(facts.block);
     return { summary: `${facts.key} waits: ${describeBlock(facts.block)}.`, remedy, why };
   }
   const before = facts.queuePosition === 1 ? "1 step is" : `${facts.queuePosition} steps are`;
@@ -81,8 +81,6 @@ function explainQueued(facts: StepFacts): Explanation {
 
 /** Where a worker would do, were it there: to bring that one back is less than to start another. */
 function remedyOfNearest([nearest]: Verdict[]): string | undefined {
-  if (nearest?.code === "DRAINING")
-    return `End the drain (ritmo worker resume ${nearest.worker}), or start another worker like it.`;
   if (nearest?.code === "OFFLINE") return `Start the worker ${nearest.worker}, or another one like it.`;
   return undefined;
 }

@@ -11,6 +11,10 @@ export interface BlockFacts {
   missing: string[];
   /** How many of them have every label; when not 0, all of those are too small. */
   labelled: number;
+  /** Workers that are there and could, were they not draining. */
+  draining: number;
+  /** The first of them by its name. */
+  firstDraining: { name: string; reason: string } | null;
   /** When a worker with every label was last seen; null: never. */
   lastSeenAt: Date | null;
 }
@@ -19,6 +23,7 @@ export interface BlockFacts {
 export function describeBlock(facts: BlockFacts): string {
   const where = facts.pool === "default" ? "" : ` in the pool ${facts.pool}`;
   const labels = peopleLabels(facts.requires);
+  if (facts.firstDraining) return describeDrain(facts.firstDraining, facts.draining, where);
   const seen = facts.lastSeenAt && `; one that could was last seen ${showTime(facts.lastSeenAt)}`;
   if (facts.labelled > 0) return `no worker${where} has ${describeSize(facts)}`;
   if (labels.length > 0 && peopleLabels(facts.missing).length > 0)
@@ -29,8 +34,14 @@ export function describeBlock(facts: BlockFacts): string {
   return `no worker${where} has ${[...labels, ...engine(facts.requires)].join(" and ")} together${seen ?? ""}`;
 }
 
+function describeDrain({ name, reason }: { name: string; reason: string }, count: number, where: string): string {
+  if (count > 1) return `${count} workers${where} that could are draining`;
+  return `the only worker${where} that could, ${name}, is draining${reason && `: ${reason}`}`;
+}
+
 /** What unblocks it, as a sentence that names the command. */
 export function describeRemedy(facts: BlockFacts): string {
+  if (facts.firstDraining) return `\`ritmo worker resume ${facts.firstDraining.name}\` ends that.`;
   const flags = [
     ...(facts.pool === "default" ? [] : [`--pool ${facts.pool}`]),
     ...(peopleLabels(facts.requires).length > 0 ? [`--labels ${peopleLabels(facts.requires).join(",")}`] : []),

@@ -46,8 +46,15 @@ test.each<[string, Parameters<typeof plantWorker>[2] & object, object, string]>(
     "that drains",
     { labels: ["gpu=true"], state: "draining", draining: true },
     { requires: GPU },
-    "no worker has gpu=true",
+    "the only worker that could, local, is draining",
   ],
+  [
+    "that drains and is too small",
+    { machine: { cpus: 2 }, draining: true },
+    { cpuMillis: 4_000 },
+    "no worker is online",
+  ],
+  ["that drained and left", { state: "offline", draining: true }, {}, "no worker is online; one that could was last"],
   ["without containers", {}, { requires: [DOCKER] }, "no worker has a container engine"],
   ["too small", { machine: { cpus: 2 } }, { cpuMillis: 4_000 }, "no worker has 4 CPUs"],
 ])("a worker %s does not count", async (_, worker, step, cause) => {
@@ -82,8 +89,8 @@ test("a queued step is explained by the workers, its place and what to do", asyn
   await plantStep(sql, id, { key: "train", state: "queued", requires: GPU });
   const explained = await explain("hello#1/train");
   expect(explained.step?.key).toBe("train");
-  expect(explained.summary).toMatch(/^train waits: no worker has gpu=true/);
-  expect(explained.remedy).toContain("ritmo worker resume resting");
+  expect(explained.summary).toBe("train waits: the only worker that could, resting, is draining: new disk.");
+  expect(explained.remedy).toBe("`ritmo worker resume resting` ends that.");
   expect(explained.why).toMatchObject({
     case: "waitsForWorker",
     value: {

@@ -13,7 +13,7 @@ export interface BuildFilters {
 }
 
 /**
- * The ids of the builds after a position, in the order of their making (ids sort by their time). The next one is
+ * The ids of the builds of jobs that are there, after a position, in the order of their making (ids sort by their time). The next one is
  * found from the index whatever the page; with states it is one short walk for each.
  */
 export async function listBuilds(
@@ -27,7 +27,7 @@ export async function listBuilds(
   const past = oldestFirst ? sql`b.id > ${page.after ?? ""}` : sql`b.id < ${page.after ?? ""}`;
   const where = sql`b.org_id = ${orgId}
     ${page.after === undefined ? sql`` : sql`AND ${past}`}
-    ${jobId === undefined ? sql`` : sql`AND b.job_id = ${jobId}`}
+    ${jobId === undefined ? sql`AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = b.job_id AND j.deleted_at IS NOT NULL)` : sql`AND b.job_id = ${jobId}`}
     ${branch === undefined ? sql`` : sql`AND b.source_kind = 'branch' AND b.source_name = ${branch}`}
     ${commit === undefined ? sql`` : sql`AND b.commit LIKE ${`${commit}%`}`}`;
   const inOneState = (state: BuildStateName) =>

@@ -2,6 +2,7 @@ import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { strictGzip } from "./gzip.ts";
+import { messageTooLarge } from "./message-limits.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 export interface BodyLimits {
@@ -66,18 +67,18 @@ function roomFor(head: Buffer, limits: BodyLimits): Buffer {
     throw new ConnectError("a message is compressed, and the request names no encoding", Code.InvalidArgument);
   }
   const length = head.readUInt32BE(1);
-  if (length > limits.maxBytes) throw tooLarge(limits.maxBytes);
+  if (length > limits.maxBytes) throw messageTooLarge(limits.maxBytes);
   const room = Buffer.alloc(HEAD_BYTES + length);
   head.copy(room);
   return room;
 }
 
 async function* bareMessage(pieces: AsyncIterable<Uint8Array>, limits: BodyLimits): AsyncGenerator<Uint8Array> {
-  if (limits.declaredBytes > limits.maxBytes) throw tooLarge(limits.maxBytes);
+  if (limits.declaredBytes > limits.maxBytes) throw messageTooLarge(limits.maxBytes);
   let room = Buffer.alloc(0);
   let filled = 0;
   for await (const piece of pieces) {
-    if (filled + piece.length > limits.maxBytes) throw tooLarge(limits.maxBytes);
+    if (filled + piece.length > limits.maxBytes) throw messageTooLarge(limits.maxBytes);
     if (filled + piece.length > room.length) {
       const larger = Buffer.alloc(Math.min(limits.maxBytes, Math.max(1024, 2 * (filled + piece.length))));
       room.copy(larger, 0, 0, filled);
@@ -111,10 +112,6 @@ export function assertReadable(type: DescMessage, bytes: Uint8Array): void {
   } catch {
     throw new ConnectError(`the request is no ${type.typeName}`, Code.InvalidArgument);
   }
-}
-
-function tooLarge(maxBytes: number): ConnectError {
-  return new ConnectError(`a message is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
 }
 
 /** The pieces; refuses when they are not all there in time, however steadily they come. */

@@ -1,7 +1,10 @@
 import http2 from "node:http2";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { RevokeTokenRequestSchema } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { ErrorInfoSchema } from "@ritmo/contract/google/rpc/error_details_pb.js";
+import { IdentityService, RevokeTokenRequestSchema } from "@ritmo/contract/ritmo/identity/v1/identity_pb.js";
 import { CreateJobRequestSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
 import { expect, test } from "vitest";
 import { openTestPort, TOKENS } from "../../testing/edge-ports.ts";
@@ -198,3 +201,31 @@ async function writeByteByByte(stream: http2.ClientHttp2Stream, message: Buffer)
 function withoutDate(answer: string): string {
   return answer.replace(/^date: .*$/im, "");
 }
+
+test.each([
+  ["declared", `{"id":"${"x".repeat(64 * KIB)}"}`, {}],
+  ["inflated", gzipSync(`{"id":"${"x".repeat(64 * KIB)}"}`), { "content-encoding": "gzip" }],
+])("Connect: the refusal names its reason and the limit: %s", async (_, body, encoding) => {
+  await using port = await openTestPort();
+  const headers = { authorization, "content-type": "application/json", ...encoding };
+  const answer = await fetch(`${port.url}${SMALL}`, { method: "POST", headers, body });
+  const { code, message, details } = (await answer.json()) as { code: string; message: string; details: object[] };
+  expect({ code, message }).toEqual({ code: "resource_exhausted", message: "a message is larger than 65536 bytes" });
+  expect(details).toMatchObject([
+    { type: "google.rpc.ErrorInfo", debug: { reason: "MESSAGE_TOO_LARGE", metadata: { max_bytes: "65536" } } },
+  ]);
+});
+
+test.each([
+  ["gRPC", createGrpcTransport],
+  ["gRPC-Web", createGrpcWebTransport],
+  ["Connect", createConnectTransport],
+])("%s: the refusal has the same details", async (_, open) => {
+  await using port = await openTestPort();
+  const client = createClient(IdentityService, open({ baseUrl: port.url, httpVersion: "2" }));
+  const refused = await client
+    .revokeToken({ id: "x".repeat(65 * KIB) }, { headers: { authorization } })
+    .catch((e) => e);
+  const details = ConnectError.from(refused).findDetails(ErrorInfoSchema);
+  expect(details).toMatchObject([{ reason: "MESSAGE_TOO_LARGE", domain: "ritmo", metadata: { max_bytes: "65536" } }]);
+});

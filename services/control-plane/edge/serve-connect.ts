@@ -58,6 +58,8 @@ export function serveConnect(options: ConnectOptions): HttpHandler {
   const router = createConnectRouter({
     acceptCompression: [strictGzip],
     interceptors: options.interceptors,
+    // A filter whose name is misspelt would mean everything.
+    jsonOptions: { ignoreUnknownFields: false },
     compressMinBytes: COMPRESS_FROM_BYTES,
   });
   options.routes(withMethodOptions(router, (method) => optionsOf(method, options)));

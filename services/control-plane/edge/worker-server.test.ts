@@ -193,12 +193,30 @@ test.each([
   ["a message that can't be read", envelope(Buffer.from([0xff])), "3"],
   ["over the limit", envelope(Buffer.alloc(1200 * 1024)), "8"],
   ["a declared length of four gigabytes", Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1]), "8"],
-  ["a bomb", envelope(gzipSync(Buffer.alloc(32 * 1024 * 1024)), 1), "8"],
+  ["one said to be compressed, in no encoding", envelope(gzipSync(Buffer.alloc(9)), 1), "3"],
+  ["half a message", envelope(Buffer.alloc(9)).subarray(0, 8), "12"],
+  ["half a head", Buffer.from([0, 0]), "12"],
+  ["no message at all", Buffer.alloc(0), "12"],
   ["an empty message", envelope(Buffer.alloc(0)), "0"],
 ])("what may come: %s", async (_, body, status) => {
   await using port = await openPort({ sync: () => ({}) });
-  const answer = await request2(port.url, { ...raw, "grpc-encoding": "gzip" }, (stream) => stream.end(body));
+  const answer = await request2(port.url, raw, (stream) => stream.end(body));
   expect(answer.trailers["grpc-status"] ?? answer.headers["grpc-status"]).toBe(status);
+});
+
+test.each([
+  ["gzip", envelope(Buffer.from("no gzip"), 1)],
+  ["gzip", envelope(gzipSync(Buffer.alloc(32 * 1024 * 1024)), 1)],
+  ["gzip", envelope(Buffer.alloc(0))],
+  ["x-nested", envelope(Buffer.alloc(0))],
+])("an encoding of messages is refused, whatever they are: %s", async (encoding, body) => {
+  const sync = vi.fn(() => ({}));
+  await using port = await openPort({ sync });
+  const send = async (given: string) =>
+    (await request2(port.url, { ...raw, "grpc-encoding": given }, (stream) => stream.end(body))).headers;
+  expect(await send(encoding)).toMatchObject({ "grpc-status": "12", "grpc-accept-encoding": "identity" });
+  expect(sync).not.toHaveBeenCalled();
+  if (body.length === 5) expect((await send("identity"))["grpc-status"]).toBeUndefined();
 });
 
 test("unknown methods are unimplemented, health and reflection need no token", async () => {

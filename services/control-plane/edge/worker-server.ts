@@ -10,6 +10,7 @@ import { endWithSignal, translateErrors } from "./interceptors.ts";
 import { listenFault, showAddress } from "./listen.ts";
 import { readTls, type TlsFiles } from "./read-tls.ts";
 import { recheckCaller } from "./recheck-caller.ts";
+import { refuseEncodings } from "./refuse-encodings.ts";
 import type { Routes } from "./serve-connect.ts";
 import { grpcRouter } from "./serve-grpc.ts";
 import type { OpenServer } from "./web-server.ts";
@@ -47,7 +48,7 @@ export async function openWorkerServer(options: WorkerServerOptions): Promise<Op
   const { logger, lookup } = options;
   const stopping = new AbortController();
   const authorize = authorizeWorkers(lookup);
-  const server = new grpc.Server(SERVER_OPTIONS);
+  const server = new grpc.Server({ ...SERVER_OPTIONS, interceptors: [refuseEncodings] });
   const router = grpcRouter(server, {
     authorize,
     interceptors: [

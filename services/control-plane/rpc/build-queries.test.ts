@@ -215,3 +215,18 @@ test("another organization sees none of it", async () => {
   ])
     expect(await refusalOf(call())).toMatchObject({ code: "NotFound" });
 });
+
+test("a deleted job's builds are in no list, and can be read by their ids", async () => {
+  const { sql } = fresh.db;
+  const [gone, kept] = [await plantJob(sql, "gone"), await plantJob(sql, "kept")];
+  const hidden = await plantBuild(sql, gone, { state: "success" });
+  for (let i = 0; i < 3; i++) await plantBuild(sql, i === 1 ? gone : kept, { state: "success" });
+  await sql`UPDATE jobs SET deleted_at = clock_timestamp(), revision = revision + 1 WHERE id = ${gone}`;
+  for (const states of [[], [BuildState.SUCCESS]]) {
+    const first = await builds.listBuilds({ states, pageSize: 1 });
+    const second = await builds.listBuilds({ states, pageSize: 1, pageToken: first.nextPageToken });
+    expect([...first.builds, ...second.builds].map((build) => build.name)).toEqual(["kept#2", "kept#1"]);
+    expect(second.nextPageToken).toBe("");
+  }
+  expect((await get(hidden))?.id).toBe(hidden);
+});
