@@ -10,5 +10,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     restoreMocks: true,
+    // Waiting for a condition costs nothing when it comes soon, and a busy machine its time.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
