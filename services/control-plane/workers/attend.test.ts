@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { HelloSchema } from "@ritmo/contract/ritmo/worker/v1/worker_pb.js";
 import { expect, test } from "vitest";
-import { attendingWorker, runningBuild, stepStates } from "../../testing/build-fixture.ts";
+import { attendingWorker, ORG, runningBuild, stepStates } from "../../testing/build-fixture.ts";
 import { FakeWorker, workerToken } from "../../testing/fake-worker.ts";
 import { freshDatabase } from "../../testing/fresh-database.ts";
 import { openWorkerPort } from "../../testing/worker-port.ts";
 import { cancelBuild } from "../builds/cancel-build.ts";
+import { claimSteps } from "../queue/claim-steps.ts";
 import { releaseExpired } from "../queue/release-sessions.ts";
 import { PROTOCOL_VERSION } from "./limits.ts";
 import { openSession } from "./open-session.ts";
@@ -209,4 +210,20 @@ test("anything before Hello, an old protocol and a second Hello are refused by n
   expect(reasonOf(await old.ended)).toMatch(/upgrade the worker/);
   const good = new FakeWorker(port.address, token);
   await good.hello();
+});
+
+test("a claim whose answer was lost is found by its session, and what it leased is offered at the next report", async () => {
+  await using fresh = await freshDatabase();
+  await using port = await openWorkerPort(fresh);
+  const worker = new FakeWorker(port.address, await workerToken(fresh));
+  const { sessionId } = await worker.hello();
+  // Everything that a replica does whose connection broke after the claim was committed.
+  const build = await runningBuild(fresh.db, [{ key: "a", requires: ["zone=a"] }]);
+  const [row] = await fresh.db.sql<{ id: string }[]>`SELECT worker_id AS id FROM sessions WHERE id = ${sessionId}`;
+  const room = { freeSlots: 1, freeCpuMillis: 1, freeMemoryBytes: 1 };
+  const claimant = { orgId: ORG, sessionId, workerId: row?.id ?? "", pool: "default", labels: ["zone=a"], ...room };
+  const [lost] = await claimSteps(fresh.db, claimant);
+  expect(lost ? await stepStates(fresh.db, build) : lost).toEqual({ a: "leased" });
+  worker.report();
+  expect((await worker.hear("offer")).leaseId).toBe(lost?.leaseId);
 });

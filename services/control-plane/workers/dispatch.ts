@@ -1,6 +1,8 @@
 import { sleep } from "../../process/wait.ts";
 import type { Core } from "../core.ts";
 import { claimSteps, MAX_CLAIM } from "../queue/claim-steps.ts";
+import { readLeases } from "../queue/read-leases.ts";
+import { readOffers } from "../queue/read-offers.ts";
 import { type Attending, Roster } from "./roster.ts";
 
 // A hint may be lost; what waits is found by itself after this time at the latest.
@@ -56,6 +58,7 @@ export function startDispatching(core: Core): Dispatcher {
 }
 
 async function offerRound(core: Core, workers: Attending[]): Promise<void> {
+  for (const attending of workers.filter((w) => w.doubtful)) await offerUntold(core, attending);
   const free = workers.filter((w) => w.claimant().freeSlots > 0);
   // Those with the most room first, so that a fleet fills evenly.
   free.sort((a, b) => b.claimant().freeSlots - a.claimant().freeSlots || Math.random() - 0.5);
@@ -68,7 +71,10 @@ async function offerRound(core: Core, workers: Attending[]): Promise<void> {
       const { orgId, pool, labels, freeSlots, freeCpuMillis, freeMemoryBytes } = claimant;
       const key = [orgId, pool, labels.join(), freeCpuMillis, freeMemoryBytes].join(" ");
       if (exhausted.has(key) || core.stopping.aborted) continue;
-      const steps = await claimSteps(core.db, claimant);
+      const steps = await claimSteps(core.db, claimant).catch((reason: unknown) => {
+        attending.doubtful = true;
+        throw reason;
+      });
       const reserved = steps.some((step) => step.cpuMillis > 0 || step.memoryBytes > 0);
       if (steps.length < Math.min(freeSlots, MAX_CLAIM) && !reserved) exhausted.add(key);
       const now = performance.now();
@@ -83,4 +89,13 @@ async function offerRound(core: Core, workers: Attending[]): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: Math.min(CLAIMS_AT_ONCE, free.length) }, claimOn));
+}
+
+/** A claim whose answer was lost may have been made all the same: what it leased is found by the session, and offered. */
+async function offerUntold({ db }: Pick<Core, "db">, attending: Attending): Promise<void> {
+  attending.adjust(await readLeases(db.sql, [attending.worker.sessionId]));
+  const untold = attending.untold();
+  if (untold.length > 0) attending.offer(await readOffers(db.sql, untold));
+  attending.tell(untold, performance.now());
+  attending.doubtful = false;
 }

@@ -7,6 +7,8 @@ interface Held {
   memoryBytes: number;
   /** When it was offered on this stream and not accepted yet, by this process's clock. */
   offeredAtMs: number | undefined;
+  /** False: the database has it and this stream has not offered it, because the answer to a claim was lost. */
+  told: boolean;
   /** Reports in a row that did not name it. */
   missed: number;
   stopSent: boolean;
@@ -27,6 +29,8 @@ export interface AttendingWorker {
 export class Attending {
   readonly held = new Map<string, Held>();
   draining = false;
+  /** A claim ended without an answer, and may have leased steps all the same. */
+  doubtful = false;
   readonly worker: AttendingWorker;
   readonly offer: (steps: LeasedStep[]) => void;
 
@@ -49,7 +53,20 @@ export class Attending {
 
   take(step: LeasedStep, nowMs: number): void {
     const { cpuMillis, memoryBytes } = step;
-    this.held.set(step.leaseId, { cpuMillis, memoryBytes, offeredAtMs: nowMs, missed: 0, stopSent: false });
+    this.held.set(step.leaseId, { cpuMillis, memoryBytes, offeredAtMs: nowMs, told: true, missed: 0, stopSent: false });
+  }
+
+  /** Leases that were offered on this stream just now. */
+  tell(leaseIds: string[], nowMs: number): void {
+    for (const leaseId of leaseIds) {
+      const held = this.held.get(leaseId);
+      if (held) Object.assign(held, { told: true, offeredAtMs: nowMs });
+    }
+  }
+
+  /** Leases that this stream has not offered and its worker has not reported. */
+  untold(): string[] {
+    return [...this.held].flatMap(([leaseId, { told }]) => (told ? [] : [leaseId]));
   }
 
   /** Puts what is remembered right by what the database says. */
@@ -58,7 +75,14 @@ export class Attending {
     for (const id of this.held.keys()) if (!live.has(id)) this.held.delete(id);
     for (const { leaseId, cpuMillis, memoryBytes } of leases) {
       if (!this.held.has(leaseId))
-        this.held.set(leaseId, { cpuMillis, memoryBytes, offeredAtMs: undefined, missed: 0, stopSent: false });
+        this.held.set(leaseId, {
+          cpuMillis,
+          memoryBytes,
+          offeredAtMs: undefined,
+          told: false,
+          missed: 0,
+          stopSent: false,
+        });
     }
   }
 }

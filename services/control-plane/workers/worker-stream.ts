@@ -122,6 +122,7 @@ export class WorkerStream {
       },
     });
     if (this.orderedDrain) this.send({ case: "drain", value: { reason: this.session.drainReason } });
+    for (const { leaseId } of hello.held) this.accepted(leaseId);
     // An offer that was lost with the last stream.
     await this.offerAgain(missing);
     this.attending.draining = this.orderedDrain || this.ownDrain;
@@ -149,6 +150,7 @@ export class WorkerStream {
   accepted(leaseId: string): void {
     const held = this.attending.held.get(leaseId);
     if (!held) return;
+    held.told = true;
     held.offeredAtMs = undefined;
     held.missed = 0;
   }
@@ -205,6 +207,10 @@ export class WorkerStream {
     for (const leaseId of missing) {
       const held = this.attending.held.get(leaseId);
       if (!held || (held.offeredAtMs !== undefined && performance.now() - held.offeredAtMs < 1_000)) continue;
+      if (!held.told) {
+        again.push(leaseId);
+        continue;
+      }
       held.missed++;
       if (held.missed > TAKE_BACK_AFTER) {
         await this.takeBack(leaseId, `The worker ${this.worker.name} did not take it up.`);
@@ -217,6 +223,7 @@ export class WorkerStream {
     if (leaseIds.length === 0) return;
     const steps = await readOffers(this.attendance.core.db.sql, leaseIds);
     this.attending.offer(steps);
+    this.attending.tell(leaseIds, performance.now());
   }
 
   private async takeBack(leaseId: string, cause: string): Promise<void> {
