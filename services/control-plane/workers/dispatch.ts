@@ -76,7 +76,9 @@ async function offerRound(core: Core, workers: Attending[]): Promise<void> {
         throw reason;
       });
       const reserved = steps.some((step) => step.cpuMillis > 0 || step.memoryBytes > 0);
-      if (steps.length < Math.min(freeSlots, MAX_CLAIM) && !reserved) exhausted.add(key);
+      // A session that ran out finds nothing either, and says nothing about the queue.
+      const live = performance.now() - attending.heardAtMs < core.config.leaseSeconds * 1_000;
+      if (steps.length < Math.min(freeSlots, MAX_CLAIM) && !reserved && live) exhausted.add(key);
       const now = performance.now();
       for (const step of steps) {
         attending.take(step, now);

@@ -29,6 +29,8 @@ export interface AttendingWorker {
 export class Attending {
   readonly held = new Map<string, Held>();
   draining = false;
+  /** When its session was last renewed here, by this process's clock. */
+  heardAtMs = performance.now();
   /** A claim ended without an answer, and may have leased steps all the same. */
   doubtful = false;
   readonly worker: AttendingWorker;

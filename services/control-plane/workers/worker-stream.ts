@@ -134,6 +134,7 @@ export class WorkerStream {
     this.ownDrain = report.draining;
     const renewal = await renewals.renew(this.session.sessionId, this.session.stream, report.draining);
     if (renewal.kind !== "renewed") throw this.ended(renewal.kind);
+    this.attending.heardAtMs = performance.now();
     const said = report.held.map((held) => held.leaseId);
     for (const leaseId of said) this.accepted(leaseId);
     const { verdicts, missing } = reconcile(said, renewal.leases);
