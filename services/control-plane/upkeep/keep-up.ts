@@ -6,6 +6,7 @@ import type { Core } from "../core.ts";
 import { dropOldEvents } from "../events/drop-old-events.ts";
 import { archiveNext } from "../logs/archive-log.ts";
 import { dropOldLogPartitions } from "../logs/drop-old-logs.ts";
+import { gapSeconds } from "../queue/in-grace.ts";
 import { releaseExpired } from "../queue/release-sessions.ts";
 import { keepRules, keepStoreClean, takeAway } from "../retention/keep-retention.ts";
 import { measureBuilds } from "../retention/measure-builds.ts";
@@ -38,7 +39,6 @@ const SWEEPS: Sweep[] = [
     wokenBy: "plan",
     run: async (core) => (await planPendingBuilds(core, PLANS_AT_ONCE)) > 0,
   },
-  { name: "release expired leases", everyMs: 1_000, run: afterBeat(release) },
   { name: "mark workers offline", everyMs: 2_000, run: afterBeat(markOffline) },
   { name: "advance stuck builds", everyMs: 5_000, run: (core) => advanceStuck(core) },
   { name: "requeue lost steps", everyMs: 10_000, run: (core) => requeueLost(core) },
@@ -64,7 +64,17 @@ const SWEEPS: Sweep[] = [
  */
 export async function keepUp(core: Core): Promise<void> {
   const watch = { name: "notice a restore", everyMs: 1_000, run: restoreWatch(core) };
-  await Promise.all([...SWEEPS, watch].map((sweep) => repeat(core, sweep)));
+  const everyMs = beatEveryMs(core.config.leaseSeconds);
+  const leases = { name: "release expired leases", everyMs, run: afterBeat(release) };
+  await Promise.all([...SWEEPS, watch, leases].map((sweep) => repeat(core, sweep)));
+}
+
+/**
+ * How often the pulse is beaten: three times within what counts as a gap, also with the shortest lease. A beat that came
+ * later than that by itself would grant the grace again and again, and no lease would ever end.
+ */
+export function beatEveryMs(leaseSeconds: number): number {
+  return Math.min(1_000, (gapSeconds(leaseSeconds) * 1_000) / 3);
 }
 
 async function repeat(core: Core, sweep: Sweep): Promise<void> {
