@@ -1,20 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Job, JobBuildSchema, JobSchema, RetentionSchema } from "@ritmo/contract/ritmo/job/v1/job_pb.js";
+import type { JobFields } from "./check-job.ts";
 
 /** A job's row and, where there is one, its newest build. */
-export interface JobRow {
+export interface JobRow extends JobFields {
   id: string;
-  name: string;
-  repository: string;
-  default_branch: string;
-  description: string;
-  pipeline_path: string | null;
-  pipeline_text: string | null;
-  paused: boolean;
-  keep_days: number | null;
-  keep_builds: number | null;
-  keep_bytes: number | null;
   revision: number;
   created_at: Date;
   updated_at: Date;
