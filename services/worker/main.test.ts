@@ -56,6 +56,21 @@ test("killed in the middle and started again, it resumes its session, ends what 
   expect((await peer.finished(peer.offer({ run: ["true"] }))).end.case).toBe("exited");
 });
 
+test("killed in the middle and cancelled meanwhile, it delivers what it has and tells the end all the same", async () => {
+  using folder = workFolder();
+  await using peer = await fakeControlPlane();
+  await using first = run(peer, folder.path);
+  await first.said("ready");
+  const attempt = peer.offer({ run: ["echo up; sleep 1000"] });
+  await expect.poll(() => attempt.step.toString()).toBe("up\n");
+  await first.signal("SIGKILL");
+  attempt.stop = { reason: "cancelled", graceMs: 1_000 };
+  await using _second = run(peer, folder.path);
+  const finish = await peer.finished(attempt);
+  expect(finish.end).toMatchObject({ case: "broken", value: { reason: "WORKER_RESTARTED" } });
+  expect(finish.finalOffset).toBe(3n);
+});
+
 test("killed after a step had ended and before that was told, it tells the result that its journal has", async () => {
   using folder = workFolder();
   await using peer = await fakeControlPlane();

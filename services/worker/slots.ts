@@ -93,9 +93,9 @@ export function openSlots({ slots, machine, workDir, run, refuses }: SlotParts):
         const hand = hands.get(leaseId);
         if (!hand) continue;
         if (verdict.case === "unknown") hand.drop("the control plane does not know the lease");
-        else if (verdict.case === "stop") stop(leaseId, verdict.value.reason, graceOf(verdict.value.grace));
-        else if (verdict.case === "goOn") {
+        else if (verdict.case !== undefined) {
           hand.told(Number(verdict.value.durableLogOffset), Number(verdict.value.durablePrepareOffset));
+          if (verdict.case === "stop") stop(leaseId, verdict.value.reason, graceOf(verdict.value.grace));
         }
       }
     },

@@ -8,12 +8,12 @@ export function encodeVerdict(v: ReturnType<typeof reconcile>["verdicts"][number
   if (v.verdict === "unknown" || !lease) {
     return create(VerdictSchema, { leaseId, verdict: { case: "unknown", value: {} } });
   }
+  const durable = { durableLogOffset: BigInt(lease.logEnd), durablePrepareOffset: BigInt(lease.prepareEnd) };
   if (v.verdict === "stop") {
     return create(VerdictSchema, {
       leaseId,
-      verdict: { case: "stop", value: { leaseId, reason: lease.cancelReason } },
+      verdict: { case: "stop", value: { leaseId, reason: lease.cancelReason, ...durable } },
     });
   }
-  const value = { durableLogOffset: BigInt(lease.logEnd), durablePrepareOffset: BigInt(lease.prepareEnd) };
-  return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value } });
+  return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value: durable } });
 }

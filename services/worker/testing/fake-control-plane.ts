@@ -170,14 +170,14 @@ class Fake implements FakeControlPlane {
     if (!attempt || attempt.lost || attempt.finish) {
       return create(VerdictSchema, { leaseId, verdict: { case: "unknown", value: {} } });
     }
+    const { step, prepare } = attempt;
+    const durable = { durableLogOffset: BigInt(step.length), durablePrepareOffset: BigInt(prepare.length) };
     if (attempt.stop) {
       const { reason, graceMs } = attempt.stop;
-      const stop = { leaseId, reason, grace: durationFromMs(graceMs) };
+      const stop = { leaseId, reason, grace: durationFromMs(graceMs), ...durable };
       return create(VerdictSchema, { leaseId, verdict: { case: "stop", value: stop } });
     }
-    const { step, prepare } = attempt;
-    const value = { durableLogOffset: BigInt(step.length), durablePrepareOffset: BigInt(prepare.length) };
-    return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value } });
+    return create(VerdictSchema, { leaseId, verdict: { case: "goOn", value: durable } });
   }
 
   #serveAttend(call: Call): void {

@@ -823,6 +823,19 @@ export declare type StopStep = Message<"ritmo.worker.v1.StopStep"> & {
    * @generated from field: google.protobuf.Duration grace = 3;
    */
   grace?: Duration | undefined;
+
+  /**
+   * Of a verdict: everything below is durable, as in GoOn. What was left by an earlier life of a worker has to be
+   * delivered from there, also when it was cancelled meanwhile.
+   *
+   * @generated from field: uint64 durable_log_offset = 4;
+   */
+  durableLogOffset: bigint;
+
+  /**
+   * @generated from field: uint64 durable_prepare_offset = 5;
+   */
+  durablePrepareOffset: bigint;
 };
 
 /**
